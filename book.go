@@ -1,0 +1,233 @@
+package daybook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// Book is one append-only log with one total order. It is safe for concurrent
+// use, by any number of goroutines and processes.
+type Book struct {
+	driver   Driver
+	id       BookID
+	name     string
+	registry *Registry
+}
+
+// Open opens the book of that name, and makes it when it is new. A name has 1 to
+// 100 ASCII letters, digits, '_', '-' or '.', and begins with a letter. The driver
+// stays the caller's to close.
+func Open(ctx context.Context, driver Driver, name string, registry *Registry) (*Book, error) {
+	if registry == nil {
+		return nil, invalid("registry", "a book needs the events it holds: pass one made by NewRegistry")
+	}
+	if !isName(name) {
+		return nil, invalid("book", "%s is not a name: %s", quote(name), nameRule)
+	}
+	id, err := driver.OpenBook(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("daybook: open book %s: %w", name, err)
+	}
+	return &Book{driver: driver, id: id, name: name, registry: registry}, nil
+}
+
+// Name returns the book's name.
+func (b *Book) Name() string { return b.name }
+
+// Entry is what one append writes to one aggregate.
+type Entry struct {
+	Aggregate AggregateID
+	// Expected is what the writer believes of the aggregate; zero is [NoEvents].
+	Expected Expected
+	Events   []Event
+}
+
+// Append writes the events of all entries, each entry to another aggregate, or
+// nothing. The events get adjacent positions in the order given, the next sequence
+// numbers of their aggregates, and one time of recording from the store's clock.
+//
+// When every event's id is already recorded with the same content, nothing is
+// written and the original records are returned; [ErrKeyReused] when the content
+// differs or only some are there. Ids are looked at before Expected.
+//
+// Errors: [*ConflictError] when an aggregate is not as expected, [*TooLargeError],
+// [*InvalidError]; nothing is written then. After a lost reply Append tries again
+// until ctx ends, at most a minute, and only then is it [*OutcomeUnknownError].
+func (b *Book) Append(ctx context.Context, entries ...Entry) ([]Recorded, error) {
+	encoded, err := b.encode(entries)
+	if err != nil {
+		return nil, err
+	}
+	outcome, err := b.commit(ctx, encoded)
+	if err != nil {
+		return nil, err
+	}
+	return outcome.Records, outcome.Err
+}
+
+// settleFor bounds the attempts to find out what became of a commit.
+const settleFor = time.Minute
+
+// commit hands one append to the engine. A lost reply is settled by handing it in
+// again: the engine takes its lock, so it waits for the lost commit to end one way
+// or the other, and answers with the original records if it was recorded.
+func (b *Book) commit(ctx context.Context, a Append) (Outcome, error) {
+	unclear := false
+	outcomes, err := backoff.Retry(ctx, func() ([]Outcome, error) {
+		outcomes, err := b.driver.Append(ctx, b.id, []Append{a})
+		switch {
+		case err == nil:
+			return outcomes, nil
+		case errors.Is(err, ErrUnclear):
+			unclear = true
+			return nil, err
+		case unclear:
+			return nil, err // still out of reach
+		default:
+			return nil, backoff.Permanent(err)
+		}
+	}, backoff.WithMaxElapsedTime(settleFor))
+	if err == nil {
+		return outcomes[0], nil
+	}
+	if !unclear {
+		return Outcome{}, b.failed("append", err)
+	}
+	unknown := &OutcomeUnknownError{Err: err}
+	for _, entry := range a.Entries {
+		for _, event := range entry.Events {
+			unknown.EventIDs = append(unknown.EventIDs, event.EventID)
+		}
+	}
+	return Outcome{}, unknown
+}
+
+// encode checks entries and brings them to the form the engine stores.
+func (b *Book) encode(entries []Entry) (Append, error) {
+	var out Append
+	var size sizes
+	seen := map[UUID]bool{}
+	ids := map[UUID]bool{}
+	for _, entry := range entries {
+		if err := errors.Join(entry.Aggregate.check(), entry.Expected.check()); err != nil {
+			return Append{}, err
+		}
+		if seen[entry.Aggregate.ID] {
+			return Append{}, invalid("entries", "%s is there twice: put its events into one entry", entry.Aggregate)
+		}
+		seen[entry.Aggregate.ID] = true
+		if len(entry.Events) == 0 {
+			return Append{}, invalid("entry.events", "no events for %s: leave the entry out", entry.Aggregate)
+		}
+		encoded := EncodedEntry{Aggregate: entry.Aggregate, Expected: entry.Expected, Events: make([]Recorded, 0, len(entry.Events))}
+		for _, event := range entry.Events {
+			rec, err := b.encodeEvent(event, &size)
+			if err != nil {
+				return Append{}, fmt.Errorf("%s: %w", entry.Aggregate, err)
+			}
+			if ids[rec.EventID] {
+				return Append{}, invalid("event.id", "%s is there twice in one append: every event needs its own", rec.EventID)
+			}
+			ids[rec.EventID] = true
+			encoded.Events = append(encoded.Events, rec)
+		}
+		out.Entries = append(out.Entries, encoded)
+	}
+	if len(out.Entries) == 0 {
+		return Append{}, invalid("entries", "nothing to append: give at least one entry with one event")
+	}
+	return out, nil
+}
+
+func (b *Book) encodeEvent(event Event, size *sizes) (Recorded, error) {
+	entry, payload, err := b.registry.encode(event.Data)
+	if err != nil {
+		return Recorded{}, err
+	}
+	if err = event.Metadata.check(); err != nil {
+		return Recorded{}, err
+	}
+	if len(event.Metadata.Extra) == 0 {
+		event.Metadata.Extra = nil // as it is when read back
+	}
+	metadata, err := event.Metadata.MarshalJSON()
+	if err != nil {
+		return Recorded{}, invalid("metadata", "%v", err)
+	}
+	if err = size.add(len(payload), len(metadata)); err != nil {
+		return Recorded{}, err
+	}
+	occurredAt, err := normalTime("event.occurred_at", event.OccurredAt)
+	if err != nil {
+		return Recorded{}, err
+	}
+	id := event.ID
+	if id.IsZero() {
+		id = NewUUID()
+	}
+	return Recorded{
+		EventID: id, EventType: entry.name, SchemaVersion: entry.schemaVersion(),
+		Payload: payload, Metadata: event.Metadata, OccurredAt: occurredAt,
+	}, nil
+}
+
+// sizes counts one append towards its limits.
+type sizes struct{ events, bytes int64 }
+
+func (s *sizes) add(payload, metadata int) error {
+	s.events++
+	s.bytes += int64(payload) + int64(metadata)
+	for _, limit := range []TooLargeError{
+		{"events in one append", MaxEventsPerAppend, s.events},
+		{"bytes of payload in one event", MaxEventBytes, int64(payload)},
+		{"bytes of metadata in one event", MaxMetadataBytes, int64(metadata)},
+		{"bytes of payload and metadata in one append", MaxAppendBytes, s.bytes},
+	} {
+		if limit.Got > limit.Limit {
+			return &limit
+		}
+	}
+	return nil
+}
+
+// Decode turns a record of this book into a value of its registered Go type. The
+// error is a [*DecodeError] that names the place; see [Registry.Decode].
+func (b *Book) Decode(rec Recorded) (any, error) {
+	value, err := b.registry.Decode(rec)
+	if err != nil {
+		return nil, &DecodeError{Book: b.name, Record: rec, Err: err}
+	}
+	return value, nil
+}
+
+// Head returns the last place given out in the book.
+func (b *Book) Head(ctx context.Context) (Head, error) {
+	head, err := b.driver.Head(ctx, b.id)
+	if err != nil {
+		return Head{}, b.failed("head", err)
+	}
+	return head, nil
+}
+
+// Lookup returns those of the events ids that are recorded, in no particular order.
+func (b *Book) Lookup(ctx context.Context, ids ...UUID) ([]Recorded, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	if len(ids) > MaxEventsPerAppend {
+		return nil, &TooLargeError{"ids in one lookup", MaxEventsPerAppend, int64(len(ids))}
+	}
+	records, err := b.driver.Lookup(ctx, b.id, ids)
+	if err != nil {
+		return nil, b.failed("lookup", err)
+	}
+	return records, nil
+}
+
+func (b *Book) failed(doing string, err error) error {
+	return fmt.Errorf("daybook: %s, book %s: %w", doing, b.name, err)
+}

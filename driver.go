@@ -1,0 +1,88 @@
+package daybook
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Driver is what a storage engine implements: this page is for authors of
+// engines, programs use [Book]. daybooktest.Driver holds its promises as tests.
+//
+// An engine keeps, per book, a head (the last position and recorded-at given out)
+// and the events. It decides nothing itself: under its lock it looks up what
+// [Plan] needs, and writes down what Plan answers.
+type Driver interface {
+	// OpenBook returns the id of the book of that name, making the book when it
+	// is new. Two callers at once get the same id.
+	OpenBook(ctx context.Context, name string) (BookID, error)
+
+	// Append settles a batch of appends in one transaction and returns one
+	// outcome per append, in order; a refused one does not touch the others.
+	//
+	// When it returns an error, nothing was written, unless the error is
+	// [ErrUnclear]: then the reply to the commit was lost. A cancelled ctx
+	// aborts it only as long as nothing has been committed.
+	Append(ctx context.Context, book BookID, batch []Append) ([]Outcome, error)
+
+	// Read returns the first q.Limit events that q selects, in q's order, all of
+	// one snapshot. q.Limit is at least 1 and small enough for memory.
+	Read(ctx context.Context, book BookID, q Query) ([]Recorded, error)
+
+	// Lookup returns those of the events ids that are recorded, in any order.
+	Lookup(ctx context.Context, book BookID, ids []UUID) ([]Recorded, error)
+
+	// Head returns the book's last position and recorded-at; the zero Head for a
+	// book without events.
+	Head(ctx context.Context, book BookID) (Head, error)
+
+	// Fence returns the head after making sure that nothing will ever be
+	// recorded at or before t beyond it: it waits for appends under way and
+	// moves the head's RecordedAt up to t, or to the store's clock when that is
+	// earlier. So the Head returned has RecordedAt ≥ t unless t is in the future.
+	Fence(ctx context.Context, book BookID, t time.Time) (Head, error)
+
+	// Close frees what the engine holds. Calls under way may fail.
+	Close() error
+}
+
+// BookID is an engine's number for a book. Every key and predicate starts with it.
+type BookID int64
+
+// Head is the last place given out in a book.
+type Head struct {
+	// Position is the last event's position; 0 in an empty book.
+	Position int64
+	// RecordedAt is at or after the last event's; later appends get a later one.
+	RecordedAt time.Time
+}
+
+// Append is one append as an engine gets it: checked, encoded, every event with
+// its id. Position, SequenceNumber and RecordedAt are zero; so is OccurredAt
+// where it is to equal RecordedAt.
+type Append struct {
+	Entries []EncodedEntry
+}
+
+// EncodedEntry is the part of an [Append] that goes to one aggregate.
+type EncodedEntry struct {
+	Aggregate AggregateID
+	Expected  Expected
+	Events    []Recorded
+}
+
+// Outcome is what became of one append.
+type Outcome struct {
+	// Records are the events as recorded, in the order given: now, or earlier
+	// where Duplicate is set. Empty when Err is set.
+	Records []Recorded
+	// Duplicate says that all the events were there before and nothing was written.
+	Duplicate bool
+	// Err is why the append was refused: a [*ConflictError], [*KeyReusedError]
+	// or [*InvalidError].
+	Err error
+}
+
+// ErrUnclear is what an engine's Append returns (wrapped around the cause) when
+// the commit was sent and no trustworthy reply came. [Book] settles it.
+var ErrUnclear = errors.New("the reply to the commit was lost")

@@ -1,0 +1,92 @@
+package daybook
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Metadata is what is known about an event besides its data. It plays no part in
+// comparing a retry with its original: a retry usually has its own correlation.
+//
+// It is stored, and shown, as one flat JSON object of strings: correlation_id,
+// causation_id, actor, and the names of Extra.
+type Metadata struct {
+	// CorrelationID is shared by everything one request or process set off.
+	CorrelationID string
+	// CausationID names the command or event that caused this one.
+	CausationID string
+	// Actor is who did it.
+	Actor string
+	// Extra holds further names and values. The three names above are reserved,
+	// and so is every name that starts with "daybook".
+	Extra map[string]string
+}
+
+const (
+	correlationName = "correlation_id"
+	causationName   = "causation_id"
+	actorName       = "actor"
+	reservedPrefix  = "daybook"
+)
+
+// emptyMetadata spares the common case its encoding and decoding.
+const emptyMetadata = "{}"
+
+// MarshalJSON returns the flat object.
+func (m Metadata) MarshalJSON() ([]byte, error) {
+	flat := make(map[string]string, len(m.Extra)+3)
+	maps.Copy(flat, m.Extra)
+	for name, value := range map[string]string{correlationName: m.CorrelationID, causationName: m.CausationID, actorName: m.Actor} {
+		if value != "" {
+			flat[name] = value
+		}
+	}
+	if len(flat) == 0 {
+		return []byte(emptyMetadata), nil
+	}
+	return json.Marshal(flat, json.Deterministic(true))
+}
+
+// UnmarshalJSON reads the flat object.
+func (m *Metadata) UnmarshalJSON(data []byte) error {
+	*m = Metadata{}
+	if string(data) == emptyMetadata {
+		return nil
+	}
+	var flat map[string]string
+	if err := json.Unmarshal(data, &flat); err != nil {
+		return err
+	}
+	m.CorrelationID, m.CausationID, m.Actor = flat[correlationName], flat[causationName], flat[actorName]
+	delete(flat, correlationName)
+	delete(flat, causationName)
+	delete(flat, actorName)
+	if len(flat) > 0 {
+		m.Extra = flat
+	}
+	return nil
+}
+
+// check refuses what could not be stored on every engine, or would be taken for
+// something else when read back. The size is limited where events are encoded.
+func (m Metadata) check() error {
+	for name, value := range m.Extra {
+		switch {
+		case name == correlationName || name == causationName || name == actorName || strings.HasPrefix(name, reservedPrefix):
+			return invalid("metadata.extra", "the name %s is reserved: set the field of that meaning or choose another name", quote(name))
+		case !isName(name):
+			return invalid("metadata.extra", "%s is not a name: %s", quote(name), nameRule)
+		}
+		if err := checkText("metadata.extra."+name, value); err != nil {
+			return err
+		}
+	}
+	for name, value := range map[string]string{correlationName: m.CorrelationID, causationName: m.CausationID, actorName: m.Actor} {
+		if err := checkText("metadata."+name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

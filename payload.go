@@ -1,0 +1,121 @@
+package daybook
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxInteger is the largest integer that every reader of JSON keeps exactly
+// (RFC 7493, I-JSON, section 2.2). -maxInteger is the smallest.
+const maxInteger = 1<<53 - 1
+
+// CanonicalJSON returns payload in the form of RFC 8785: one byte sequence for
+// one value, whatever an engine made of white space and the order of members.
+func CanonicalJSON(payload []byte) ([]byte, error) {
+	value := jsontext.Value(bytes.Clone(payload))
+	if err := value.Canonicalize(); err != nil {
+		return nil, fmt.Errorf("daybook: payload: %w", err)
+	}
+	return value, nil
+}
+
+// encodeJSON turns a registered value into the payload that is stored.
+func encodeJSON(value any) ([]byte, error) {
+	payload, err := json.Marshal(value, json.Deterministic(true))
+	if err != nil {
+		return nil, invalid("payload", "%v", err)
+	}
+	if err := checkIJSON(payload); err != nil {
+		return nil, err
+	}
+	return payload, nil
+}
+
+// checkIJSON refuses JSON that some engine or reader would change: integers
+// beyond ±(2^53−1), numbers no float64 holds, and U+0000, which PostgreSQL cannot
+// store. Duplicate names, invalid UTF-8 and excessive depth are refused by the decoder.
+func checkIJSON(payload []byte) error {
+	if len(payload) == 0 || payload[0] != '{' {
+		return invalid("payload", "must be a JSON object, so that it can grow members: make the event a struct")
+	}
+	decoder := jsontext.NewDecoder(bytes.NewReader(payload))
+	for {
+		token, err := decoder.ReadToken()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return invalid("payload", "%v", err)
+		case token.Kind() == '0':
+			if number := token.String(); !exactNumber(number) {
+				return invalid("payload"+string(decoder.StackPointer()), "the number %s cannot be kept exactly by every reader of JSON: stay within ±(2^53−1) or use a string", number)
+			}
+		case token.Kind() == '"' && strings.Contains(token.String(), "\x00"):
+			return invalid("payload"+string(decoder.StackPointer()), "text may not contain U+0000")
+		}
+	}
+}
+
+// exactNumber reports whether number is a fraction a float64 can hold or an
+// integer within ±maxInteger.
+func exactNumber(number string) bool {
+	if integer, err := strconv.ParseInt(number, 10, 64); err == nil {
+		return -maxInteger <= integer && integer <= maxInteger
+	}
+	value, err := strconv.ParseFloat(number, 64)
+	return err == nil && (-maxInteger <= value && value <= maxInteger)
+}
+
+// decodeJSON turns a stored payload into a T. It is strict where encoding/json is
+// lenient, because a member that is dropped or zeroed in silence is a lost fact.
+func decodeJSON[T any](payload []byte) (value T, err error) {
+	if err = json.Unmarshal(payload, &value, json.RejectUnknownMembers(true)); err != nil {
+		return value, fmt.Errorf("%w: %w", ErrDecode, err)
+	}
+	if !bytes.Contains(payload, []byte("null")) {
+		return value, nil
+	}
+	// The decoder takes null for any Go type and leaves its zero value: an amount
+	// of null would become 0. A null that T can hold comes back when it is encoded.
+	again, err := json.Marshal(value)
+	if err != nil {
+		return value, fmt.Errorf("%w: %w", ErrDecode, err)
+	}
+	if countNulls(payload) != countNulls(again) {
+		return value, fmt.Errorf("%w: null for a member that cannot be null in %T", ErrDecode, value)
+	}
+	return value, nil
+}
+
+func countNulls(payload []byte) int {
+	nulls := 0
+	decoder := jsontext.NewDecoder(bytes.NewReader(payload))
+	for {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return nulls
+		}
+		if token.Kind() == 'n' {
+			nulls++
+		}
+	}
+}
+
+// checkText refuses text that not every engine can store.
+func checkText(field, text string) error {
+	if !utf8.ValidString(text) {
+		return invalid(field, "%s is not valid UTF-8", quote(text))
+	}
+	if strings.Contains(text, "\x00") {
+		return invalid(field, "%s contains U+0000, which cannot be stored", quote(text))
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package daybook
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// Survey is what an engine knows under its lock about the appends of a batch.
+type Survey struct {
+	// Position is the head's.
+	Position int64
+	// Aggregates holds, for each aggregate of the batch that has events, its type
+	// and last sequence number.
+	Aggregates map[UUID]AggregateHead
+	// Recorded holds the events of the batch whose ids are already there.
+	Recorded map[UUID]Recorded
+}
+
+// AggregateHead is the last place given out in an aggregate.
+type AggregateHead struct {
+	Type           string
+	SequenceNumber int64
+}
+
+// Placement is what [Plan] decided for a batch.
+type Placement struct {
+	// Rows are the events to write, in order, with their places. RecordedAt is
+	// zero, and so is OccurredAt where it is to equal RecordedAt.
+	Rows []Recorded
+
+	decisions []decision
+}
+
+// decision is the outcome of one append before the time of recording is known.
+type decision struct {
+	from, to  int        // Rows[from:to] are placed, where there are any
+	originals []Recorded // or these were there before
+	again     []int      // or Rows of the same batch: -1, or the index in Rows, per original
+	err       error
+}
+
+// Plan decides what becomes of every append of a batch, in order, each one seeing
+// those before it. Both engines use it, and so give the same answers. It changes
+// s, whose maps must not be nil.
+//
+// Ids are looked at before the expected number: a retry of a recorded append is
+// answered with the original, whatever has happened to the aggregate since.
+func Plan(batch []Append, s Survey) *Placement {
+	p := &planner{survey: s, placed: map[UUID]int{}}
+	for _, a := range batch {
+		p.out.decisions = append(p.out.decisions, p.decide(a))
+	}
+	return &p.out
+}
+
+type planner struct {
+	survey Survey
+	placed map[UUID]int // event id → index in out.Rows
+	out    Placement
+}
+
+func (p *planner) decide(a Append) decision {
+	if d, found := p.repeated(a); found {
+		return d
+	}
+	for _, entry := range a.Entries {
+		at := p.survey.Aggregates[entry.Aggregate.ID]
+		if at.SequenceNumber > 0 && at.Type != entry.Aggregate.Type {
+			return decision{err: invalid("aggregate.type", "%s is recorded as %s, so it cannot be written to as %s", entry.Aggregate.ID, at.Type, entry.Aggregate.Type)}
+		}
+		if !entry.Expected.Holds(at.SequenceNumber) {
+			return decision{err: &ConflictError{Aggregate: entry.Aggregate, Expected: entry.Expected, Actual: at.SequenceNumber}}
+		}
+	}
+	from := len(p.out.Rows)
+	for _, entry := range a.Entries {
+		p.place(entry)
+	}
+	return decision{from: from, to: len(p.out.Rows)}
+}
+
+func (p *planner) place(entry EncodedEntry) {
+	at := p.survey.Aggregates[entry.Aggregate.ID]
+	at.Type = entry.Aggregate.Type
+	for _, event := range entry.Events {
+		at.SequenceNumber++
+		p.survey.Position++
+		event.Aggregate = entry.Aggregate
+		event.SequenceNumber = at.SequenceNumber
+		event.Position = p.survey.Position
+		p.placed[event.EventID] = len(p.out.Rows)
+		p.out.Rows = append(p.out.Rows, event)
+	}
+	p.survey.Aggregates[entry.Aggregate.ID] = at
+}
+
+// repeated finds the events of a that are already there. found is false when none
+// is; otherwise d returns the originals, or refuses.
+func (p *planner) repeated(a Append) (d decision, found bool) {
+	var missing *Recorded
+	for _, entry := range a.Entries {
+		for i, event := range entry.Events {
+			original, row, ok := p.original(event.EventID)
+			if !ok {
+				missing = &entry.Events[i]
+				continue
+			}
+			found = true
+			event.Aggregate = entry.Aggregate
+			if reason := difference(event, original); reason != "" && d.err == nil {
+				d.err = &KeyReusedError{EventID: event.EventID, Position: original.Position, Reason: reason}
+			}
+			d.originals, d.again = append(d.originals, original), append(d.again, row)
+		}
+	}
+	if found && missing != nil && d.err == nil {
+		d.err = &KeyReusedError{EventID: d.originals[0].EventID, Position: d.originals[0].Position,
+			Reason: fmt.Sprintf("but event %s of the same append is not: append only what is new, or repeat the append as it was", missing.EventID)}
+	}
+	return d, found
+}
+
+func (p *planner) original(id UUID) (rec Recorded, row int, ok bool) {
+	if row, ok = p.placed[id]; ok {
+		return p.out.Rows[row], row, true
+	}
+	rec, ok = p.survey.Recorded[id]
+	return rec, -1, ok
+}
+
+// difference says in words how a repeated event differs from its original, or "".
+func difference(again, original Recorded) string {
+	switch {
+	case again.Aggregate != original.Aggregate:
+		return fmt.Sprintf("it belongs to %s, not to %s", original.Aggregate, again.Aggregate)
+	case again.EventType != original.EventType:
+		return fmt.Sprintf("it is a %s, not a %s", original.EventType, again.EventType)
+	case again.SchemaVersion != original.SchemaVersion:
+		return fmt.Sprintf("it has schema version %d, not %d", original.SchemaVersion, again.SchemaVersion)
+	case !again.OccurredAt.IsZero() && !original.OccurredAt.IsZero() && !again.OccurredAt.Equal(original.OccurredAt):
+		return fmt.Sprintf("it occurred at %s, not at %s", original.OccurredAt.Format(time.RFC3339Nano), again.OccurredAt.Format(time.RFC3339Nano))
+	case !sameJSON(again.Payload, original.Payload):
+		return "its payload differs"
+	}
+	return ""
+}
+
+func sameJSON(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	canonicalA, errA := CanonicalJSON(a)
+	canonicalB, errB := CanonicalJSON(b)
+	return errA == nil && errB == nil && bytes.Equal(canonicalA, canonicalB)
+}
+
+// Outcomes stamps the placed rows with the time of recording and returns the
+// outcome of every append of the batch, in order.
+func (p *Placement) Outcomes(recordedAt time.Time) []Outcome {
+	for i := range p.Rows {
+		p.Rows[i].RecordedAt = recordedAt
+		if p.Rows[i].OccurredAt.IsZero() {
+			p.Rows[i].OccurredAt = recordedAt
+		}
+	}
+	outcomes := make([]Outcome, 0, len(p.decisions))
+	for _, d := range p.decisions {
+		switch {
+		case d.err != nil:
+			outcomes = append(outcomes, Outcome{Err: d.err})
+		case len(d.originals) > 0:
+			for i, row := range d.again {
+				if row >= 0 {
+					d.originals[i] = p.Rows[row]
+				}
+			}
+			outcomes = append(outcomes, Outcome{Records: d.originals, Duplicate: true})
+		default:
+			outcomes = append(outcomes, Outcome{Records: p.Rows[d.from:d.to:d.to]})
+		}
+	}
+	return outcomes
+}

@@ -1,0 +1,190 @@
+package daybook
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Query says which events to read, and in which order. The zero Query is the
+// whole book, forward. All its conditions must hold.
+type Query struct {
+	// Aggregate, where set, restricts to the events of one aggregate.
+	Aggregate AggregateID
+	// AfterSequence and UntilSequence bound the sequence number, excluding and
+	// including. They need Aggregate. UntilSequence 0 means no bound.
+	AfterSequence, UntilSequence int64
+	// AfterPosition and UntilPosition bound the position, excluding and
+	// including. UntilPosition 0 means no bound.
+	AfterPosition, UntilPosition int64
+	// AggregateType, where set, restricts to aggregates of that type.
+	AggregateType string
+	// EventTypes, where not empty, restricts to these stored names.
+	EventTypes []string
+	// Reverse gives the last event first.
+	Reverse bool
+	// Limit is the most events to yield; 0 means no limit.
+	Limit int
+}
+
+func (q Query) check() error {
+	for _, bound := range []struct {
+		field string
+		value int64
+	}{
+		{"query.after_sequence", q.AfterSequence}, {"query.until_sequence", q.UntilSequence},
+		{"query.after_position", q.AfterPosition}, {"query.until_position", q.UntilPosition},
+		{"query.limit", int64(q.Limit)},
+	} {
+		if bound.value < 0 {
+			return invalid(bound.field, "%d is negative: use 0 for no bound, or more", bound.value)
+		}
+	}
+	if q.Aggregate.IsZero() {
+		if q.AfterSequence != 0 || q.UntilSequence != 0 {
+			return invalid("query.aggregate", "a sequence number counts within one aggregate: name it, or bound the position")
+		}
+		return nil
+	}
+	if q.AggregateType != "" && q.AggregateType != q.Aggregate.Type {
+		return invalid("query.aggregate_type", "%s contradicts %s: leave it out", quote(q.AggregateType), q.Aggregate)
+	}
+	return q.Aggregate.check()
+}
+
+// Read yields the events that q selects and ends when there are no more: those
+// that were there when it began and perhaps some appended since.
+//
+// Events come as they are stored; [Book.Decode] gives the Go value. Pages are read
+// one by one, so memory stays constant, no connection is held while the caller
+// works, appending inside the loop is safe and break leaves nothing behind. The
+// first error is yielded with a zero Recorded and ends the loop.
+func (b *Book) Read(ctx context.Context, q Query) iter.Seq2[Recorded, error] {
+	return func(yield func(Recorded, error) bool) {
+		if err := q.check(); err != nil {
+			yield(Recorded{}, err)
+			return
+		}
+		b.readPages(ctx, q, yield)
+	}
+}
+
+// readPages is Read after checking. It reports whether to go on: false when the
+// caller broke off or an error was yielded.
+func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, error) bool) bool {
+	left, size := q.Limit, firstPageEvents
+	for {
+		page := q
+		page.Limit = size
+		if q.Limit > 0 {
+			page.Limit = min(size, left)
+		}
+		// Read the whole page and yield afterwards: a row cursor left open while
+		// the caller works would keep a connection busy, and a caller that appends
+		// inside the loop would wait for itself.
+		records, err := b.driver.Read(ctx, b.id, page)
+		if err != nil {
+			yield(Recorded{}, b.failed("read", err))
+			return false
+		}
+		left -= len(records)
+		last := len(records) < page.Limit || (q.Limit > 0 && left == 0)
+		if !last && q.UntilPosition == 0 && !q.Reverse {
+			// Pin the end, or a caller that appends inside the loop never reaches it.
+			head, err := b.Head(ctx)
+			if err != nil {
+				yield(Recorded{}, err)
+				return false
+			}
+			q.UntilPosition = head.Position
+		}
+		for _, rec := range records {
+			if !yield(rec, nil) {
+				return false
+			}
+		}
+		if last || !q.pass(records[len(records)-1]) {
+			return true
+		}
+		size = nextPage(records)
+	}
+}
+
+// pass moves the bound that q's order approaches beyond rec. It reports whether
+// anything can be left there: nothing comes before number 1.
+func (q *Query) pass(rec Recorded) bool {
+	byAggregate := !q.Aggregate.IsZero()
+	switch {
+	case byAggregate && q.Reverse:
+		q.UntilSequence = rec.SequenceNumber - 1
+		return q.UntilSequence > 0
+	case byAggregate:
+		q.AfterSequence = rec.SequenceNumber
+	case q.Reverse:
+		q.UntilPosition = rec.Position - 1
+		return q.UntilPosition > 0
+	default:
+		q.AfterPosition = rec.Position
+	}
+	return true
+}
+
+// nextPage returns how many events of the size just seen fit into pageBytes.
+func nextPage(records []Recorded) int {
+	bytes := 1
+	for _, rec := range records {
+		bytes += len(rec.Payload)
+	}
+	return max(1, min(maxPageEvents, pageBytes*len(records)/bytes))
+}
+
+// followPause is how long Follow waits before it asks an idle book again.
+const followPause = 25 * time.Millisecond
+
+// Follow is [Book.Read] that waits at the end for events to come, and so ends only
+// when ctx does (it yields ctx's error), when the caller breaks off, when Limit is
+// reached, or on an error. Every event is yielded once, in order of position,
+// whichever process appends it.
+func (b *Book) Follow(ctx context.Context, q Query) iter.Seq2[Recorded, error] {
+	return func(yield func(Recorded, error) bool) {
+		if err := q.check(); err != nil {
+			yield(Recorded{}, err)
+			return
+		}
+		if q.Reverse || q.UntilPosition != 0 || q.UntilSequence != 0 {
+			yield(Recorded{}, invalid("query", "a follower goes forward without end: leave out Reverse and the Until bounds"))
+			return
+		}
+		limit, seen := q.Limit, 0
+		counted := func(rec Recorded, err error) bool {
+			seen++
+			return yield(rec, err)
+		}
+		for {
+			// Everything at or below the head is visible, so what a filter passes
+			// over is never scanned again.
+			head, err := b.Head(ctx)
+			if err != nil {
+				yield(Recorded{}, err)
+				return
+			}
+			if head.Position > q.AfterPosition {
+				q.UntilPosition = head.Position
+				if !b.readPages(ctx, q, counted) || (limit > 0 && seen == limit) {
+					return
+				}
+				q.AfterPosition = head.Position
+				if limit > 0 {
+					q.Limit = limit - seen
+				}
+				continue
+			}
+			select {
+			case <-ctx.Done():
+				yield(Recorded{}, ctx.Err())
+				return
+			case <-time.After(followPause):
+			}
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package daybook
+
+import (
+	"context"
+	"fmt"
+)
+
+// Repository loads aggregates of one type and runs commands on them.
+type Repository[S, C, E any] struct {
+	book    *Book
+	decider Decider[S, C, E]
+}
+
+// NewRepository joins a decider to a book. It panics when the decider has no Type,
+// Initial or Evolve: that is a mistake in the program.
+func NewRepository[S, C, E any](book *Book, decider Decider[S, C, E]) *Repository[S, C, E] {
+	decider.check()
+	return &Repository[S, C, E]{book: book, decider: decider}
+}
+
+// Loaded is the state of an aggregate at a point.
+type Loaded[S any] struct {
+	Aggregate AggregateID
+	State     S
+	// SequenceNumber is that of the last event in State; 0 when there is none.
+	SequenceNumber int64
+	// Position is that of the last event in State; 0 when there is none.
+	Position int64
+	// Future says that the point asked for is a time that has not passed yet by
+	// the store's clock: State is the present one and may still change.
+	Future bool
+}
+
+// Load returns the present state. An aggregate nobody wrote to is in its initial
+// state at sequence number 0: there is no "not found".
+//
+// Errors: [*DecodeError] for an event that cannot be read, [*InvalidError] for an
+// id of another type.
+func (r *Repository[S, C, E]) Load(ctx context.Context, id AggregateID) (Loaded[S], error) {
+	return r.LoadAt(ctx, id, Point{})
+}
+
+// LoadAt returns the state at a point: the fold of the events up to it, inclusive.
+// A whole append is in or out. Beside Load's errors it returns [*NotThereError] for
+// a sequence number or position beyond the last.
+func (r *Repository[S, C, E]) LoadAt(ctx context.Context, id AggregateID, at Point) (Loaded[S], error) {
+	loaded := Loaded[S]{Aggregate: id, State: r.decider.Initial()}
+	if err := r.checkID(id); err != nil {
+		return loaded, err
+	}
+	at, err := at.check()
+	if err != nil {
+		return loaded, err
+	}
+	q := Query{Aggregate: id}
+	if loaded.Future, err = r.book.bound(ctx, &q, at); err != nil {
+		return loaded, err
+	}
+	if at.kind != present && q.UntilSequence == 0 && q.UntilPosition == 0 && at.kind != asOfOccurred {
+		return loaded, nil // before the first event
+	}
+	for rec, err := range r.book.Read(ctx, q) {
+		if err != nil {
+			return loaded, err
+		}
+		include, more := at.includes(rec)
+		if include {
+			if err := r.apply(&loaded, rec); err != nil {
+				return loaded, err
+			}
+		}
+		if !more {
+			break
+		}
+	}
+	if at.kind == atSequence && loaded.SequenceNumber < at.number {
+		return loaded, &NotThereError{What: "sequence number", Asked: at.number, Last: loaded.SequenceNumber, Subject: id.String()}
+	}
+	return loaded, nil
+}
+
+func (r *Repository[S, C, E]) checkID(id AggregateID) error {
+	if err := id.check(); err != nil {
+		return err
+	}
+	if id.Type != r.decider.Type {
+		return invalid("aggregate.type", "%s is not of type %s, which this repository keeps", id, r.decider.Type)
+	}
+	return nil
+}
+
+// apply folds one record into loaded.
+func (r *Repository[S, C, E]) apply(loaded *Loaded[S], rec Recorded) error {
+	event, err := r.decode(rec)
+	if err != nil {
+		return err
+	}
+	loaded.State = r.decider.Evolve(loaded.State, event)
+	loaded.SequenceNumber, loaded.Position = rec.SequenceNumber, rec.Position
+	return nil
+}
+
+func (r *Repository[S, C, E]) decode(rec Recorded) (event E, err error) {
+	value, err := r.book.Decode(rec)
+	if err != nil {
+		return event, err
+	}
+	event, ok := value.(E)
+	if !ok {
+		return event, &DecodeError{Book: r.book.name, Record: rec,
+			Err: fmt.Errorf("%w: %T is registered, but is no event of %s", ErrUnknownEvent, value, r.decider.Type)}
+	}
+	return event, nil
+}

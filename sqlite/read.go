@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"math"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/daybook-go/daybook"
+)
+
+const columns = `position, aggregate_type, aggregate_id, sequence_number, event_id, event_type, schema_version, payload, metadata, occurred_at, recorded_at`
+
+// Parameters of the four: book ?1, position after ?2 and until ?3, aggregate type
+// ?4 or ”, event types ?5 as a JSON array or '[]', limit ?6.
+const (
+	bounds = `book_id = ?1 AND position > ?2 AND position <= ?3
+	AND (?4 = '' OR aggregate_type = ?4) AND (?5 = '[]' OR event_type IN (SELECT value FROM json_each(?5)))`
+
+	// Index: the primary key.
+	selectForward = `SELECT ` + columns + ` FROM events WHERE ` + bounds + ` ORDER BY position LIMIT ?6`
+	selectReverse = `SELECT ` + columns + ` FROM events WHERE ` + bounds + ` ORDER BY position DESC LIMIT ?6`
+
+	// Besides: aggregate ?7, sequence number after ?8 and until ?9. Index:
+	// events_by_aggregate; the + keeps the planner from choosing the primary key.
+	ofAggregate = `book_id = ?1 AND aggregate_id = ?7 AND sequence_number > ?8 AND sequence_number <= ?9
+	AND +position > ?2 AND +position <= ?3
+	AND (?4 = '' OR aggregate_type = ?4) AND (?5 = '[]' OR event_type IN (SELECT value FROM json_each(?5)))`
+
+	selectAggregateForward = `SELECT ` + columns + ` FROM events WHERE ` + ofAggregate + ` ORDER BY sequence_number LIMIT ?6`
+	selectAggregateReverse = `SELECT ` + columns + ` FROM events WHERE ` + ofAggregate + ` ORDER BY sequence_number DESC LIMIT ?6`
+)
+
+// selectByID returns the events of book ?1 whose ids are in the JSON array ?2.
+// Index: events_by_event_id.
+const selectByID = `SELECT ` + columns + ` FROM events WHERE book_id = ?1 AND event_id IN (SELECT value FROM json_each(?2))`
+
+// Read implements [daybook.Driver].
+func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+	types, err := json.Marshal(q.EventTypes)
+	if err != nil {
+		return nil, err
+	}
+	args := []any{book, q.AfterPosition, orMax(q.UntilPosition), q.AggregateType, string(types), q.Limit}
+	query := selectForward
+	if q.Reverse {
+		query = selectReverse
+	}
+	if !q.Aggregate.IsZero() {
+		args[3] = q.Aggregate.Type
+		args = append(args, q.Aggregate.ID.String(), q.AfterSequence, orMax(q.UntilSequence))
+		query = selectAggregateForward
+		if q.Reverse {
+			query = selectAggregateReverse
+		}
+	}
+	records, err := scan(ctx, db.readers, query, args...)
+	return records, explain(err)
+}
+
+// Lookup implements [daybook.Driver].
+func (db *DB) Lookup(ctx context.Context, book daybook.BookID, ids []daybook.UUID) ([]daybook.Recorded, error) {
+	records, err := lookup(ctx, db.readers, book, ids)
+	return records, explain(err)
+}
+
+func lookup(ctx context.Context, q querier, book daybook.BookID, ids []daybook.UUID) ([]daybook.Recorded, error) {
+	wanted, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	return scan(ctx, q, selectByID, book, string(wanted))
+}
+
+func scan(ctx context.Context, q querier, query string, args ...any) (records []daybook.Recorded, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		rec, err := scanOne(rows)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, rec)
+	}
+	return records, rows.Err()
+}
+
+func scanOne(rows *sql.Rows) (rec daybook.Recorded, err error) {
+	var aggregateID, eventID, metadata string
+	var occurredAt, recordedAt int64
+	if err = rows.Scan(&rec.Position, &rec.Aggregate.Type, &aggregateID, &rec.SequenceNumber, &eventID,
+		&rec.EventType, &rec.SchemaVersion, &rec.Payload, &metadata, &occurredAt, &recordedAt); err != nil {
+		return rec, err
+	}
+	if rec.Aggregate.ID, err = daybook.ParseUUID(aggregateID); err != nil {
+		return rec, err
+	}
+	if rec.EventID, err = daybook.ParseUUID(eventID); err != nil {
+		return rec, err
+	}
+	rec.OccurredAt, rec.RecordedAt = fromMicros(occurredAt), fromMicros(recordedAt)
+	return rec, rec.Metadata.UnmarshalJSON([]byte(metadata))
+}
+
+// orMax turns the zero bound, "none", into one that bounds nothing.
+func orMax(bound int64) int64 {
+	if bound == 0 {
+		return math.MaxInt64
+	}
+	return bound
+}

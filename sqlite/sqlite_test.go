@@ -1,0 +1,264 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/daybook-go/daybook"
+)
+
+type noted struct {
+	Text string `json:"text"`
+}
+
+var registry = daybook.NewRegistry(daybook.Type[noted]("Noted"))
+
+// newFile returns the path of a migrated, empty file.
+func newFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "book.db")
+	if err := Migrate(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func openFile(t *testing.T, path string) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func openBook(t *testing.T, db *DB) *daybook.Book {
+	t.Helper()
+	book, err := daybook.Open(t.Context(), db, "main", registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return book
+}
+
+func note(text string, expected daybook.Expected) daybook.Entry {
+	id := daybook.AggregateID{Type: "notebook", ID: daybook.UUID{1: 1}}
+	return daybook.Entry{Aggregate: id, Expected: expected, Events: []daybook.Event{{Data: noted{Text: text}}}}
+}
+
+func TestEventsAreAppendOnlyForEverybody(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	book := openBook(t, openFile(t, path))
+	recs, err := book.Append(t.Context(), note("first", daybook.NoEvents()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another program, with none of our settings.
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	all := `SELECT book_id, position, aggregate_type, aggregate_id, sequence_number, event_id, event_type, schema_version, '{"text":"forged"}', metadata, occurred_at, recorded_at FROM events`
+	for _, statement := range []string{
+		`UPDATE events SET payload = '{}'`,
+		`UPDATE events SET payload = '{}' WHERE position = 1`,
+		`UPDATE OR REPLACE events SET position = 7`,
+		`DELETE FROM events`,
+		`DELETE FROM events WHERE position = 1`,
+		`INSERT OR REPLACE INTO events ` + all,
+		`REPLACE INTO events ` + strings.Replace(all, "position,", "position + 1,", 1),
+		`REPLACE INTO events ` + strings.Replace(strings.Replace(all, "position,", "position + 1,", 1), "event_id,", "'x',", 1),
+		`REPLACE INTO events ` + strings.Replace(strings.Replace(all, "position,", "position + 1,", 1), "sequence_number,", "sequence_number + 1,", 1),
+		`INSERT INTO events ` + all + ` WHERE true ON CONFLICT DO UPDATE SET payload = excluded.payload`,
+		`UPDATE heads SET position = 0`,
+		`UPDATE heads SET recorded_at = 0`,
+		`DELETE FROM heads`,
+		`REPLACE INTO heads VALUES (1, 0, 0, '')`,
+	} {
+		_, err := other.ExecContext(t.Context(), statement)
+		if err == nil || !strings.Contains(err.Error(), "daybook:") {
+			t.Errorf("%s: got %v, want it refused by a trigger", statement, err)
+		}
+	}
+	again, err := book.Lookup(t.Context(), recs[0].EventID)
+	if err != nil || len(again) != 1 || string(again[0].Payload) != `{"text":"first"}` {
+		t.Fatalf("after all that the event is %v, %v", again, err)
+	}
+	if _, err := other.ExecContext(t.Context(), `DROP TRIGGER events_never_deleted`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.ExecContext(t.Context(), `DELETE FROM events`); err != nil {
+		t.Fatalf("the control: without its trigger a DELETE must work, or this test sees nothing: %v", err)
+	}
+}
+
+func TestOpenOnlyChecks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "missing.db")
+	if _, err := Open(t.Context(), missing); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if _, err := os.Stat(missing); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Open made the file: %v", err)
+	}
+	empty := filepath.Join(dir, "empty.db")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), empty); !errors.Is(err, daybook.ErrSchema) || !strings.Contains(err.Error(), "daybank migrate") {
+		t.Errorf("an empty file: %v", err)
+	}
+	text := filepath.Join(dir, "text.db")
+	if err := os.WriteFile(text, []byte(strings.Repeat("this is no database\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), text); err == nil || !strings.Contains(err.Error(), "no SQLite file") {
+		t.Errorf("a text file: %v", err)
+	}
+	if _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "directory") {
+		t.Errorf("a directory: %v", err)
+	}
+	for _, path := range []string{"", ":memory:"} {
+		if _, err := Open(t.Context(), path); !errors.Is(err, daybook.ErrInvalid) {
+			t.Errorf("path %q: %v", path, err)
+		}
+	}
+}
+
+func TestANewerSchemaIsRefused(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.ExecContext(t.Context(), `INSERT INTO daybook_migrations (version_id, is_applied) VALUES (99, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), path); !errors.Is(err, daybook.ErrSchema) {
+		t.Errorf("Open: %v", err)
+	}
+	if err := Migrate(t.Context(), path); !errors.Is(err, daybook.ErrSchema) {
+		t.Errorf("Migrate: %v", err)
+	}
+}
+
+func TestManyMayMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "book.db")
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			if err := Migrate(t.Context(), path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	openFile(t, path)
+}
+
+func TestMigrationsAreNumberedWithoutAGap(t *testing.T) {
+	t.Parallel()
+	entries, err := migrations.ReadDir("migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), "0000"+string(rune('1'+i))+"_") {
+			t.Errorf("migration %d is %s: checkSchema counts files", i+1, entry.Name())
+		}
+	}
+}
+
+func TestTheClockStepsBackAndRecordedTimesGoOn(t *testing.T) {
+	t.Parallel()
+	db := openFile(t, newFile(t))
+	now := time.Date(2026, 11, 24, 10, 0, 0, 123456789, time.UTC)
+	db.now = func() time.Time { return now }
+	book := openBook(t, db)
+	var before time.Time
+	for i, step := range []time.Duration{0, 0, -24 * time.Hour, time.Hour, 10 * 365 * 24 * time.Hour, -20 * 365 * 24 * time.Hour} {
+		now = now.Add(step)
+		recs, err := book.Append(t.Context(), note("tick", daybook.Exactly(int64(i))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := recs[0].RecordedAt
+		if !at.After(before) || at.Nanosecond()%1000 != 0 {
+			t.Errorf("append %d after a step of %v: recorded at %v, before it %v", i+1, step, at, before)
+		}
+		before = at
+	}
+}
+
+func TestAWriterWaitsForAnotherProcessAsLongAsItsContextLives(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	book := openBook(t, openFile(t, path))
+	other, err := sql.Open("sqlite", path+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	tx, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*busySlice)
+	defer cancel()
+	if _, err = book.Append(ctx, note("too early", daybook.Any())); !errors.Is(err, context.DeadlineExceeded) && !isBusy(err) {
+		t.Errorf("while the lock is held: %v", err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := book.Append(t.Context(), note("patient", daybook.NoEvents()))
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		t.Fatalf("the append did not wait: %v", err)
+	case <-time.After(5 * busySlice):
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("after the lock was released: %v", err)
+	}
+}
+
+func TestAnyFileNameWorks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"with space.db", "100%.db", "a?b#c&d=e.db", "ünïcode ✓.db", "file:x.db", "%41.db"} {
+		path := filepath.Join(dir, name)
+		if err := Migrate(t.Context(), path); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, err := openBook(t, openFile(t, path)).Append(t.Context(), note("x", daybook.NoEvents())); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
