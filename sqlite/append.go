@@ -76,11 +76,12 @@ func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.A
 }
 
 // selectAggregates returns type and last sequence number of each aggregate of the
-// JSON array ?2 in book ?1 that has events. Index: events_by_aggregate.
-const selectAggregates = `SELECT e.aggregate_id, e.aggregate_type, e.sequence_number
-FROM json_each(?2) AS wanted
-JOIN events AS e ON e.book_id = ?1 AND e.aggregate_id = wanted.value AND e.sequence_number =
-	(SELECT max(sequence_number) FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value)`
+// JSON array ?2 in book ?1, or nulls where it has no events. Two probes of
+// events_by_aggregate each: joined to its last event in one, SQLite visits them all.
+const selectAggregates = `SELECT wanted.value,
+	(SELECT aggregate_type FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value ORDER BY sequence_number DESC LIMIT 1),
+	(SELECT max(sequence_number) FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value)
+FROM json_each(?2) AS wanted`
 
 // look finds out what the planner needs to know about batch.
 func look(ctx context.Context, conn *sql.Conn, book daybook.BookID, batch []daybook.Append) (daybook.Survey, error) {
@@ -105,15 +106,19 @@ func look(ctx context.Context, conn *sql.Conn, book daybook.BookID, batch []dayb
 	defer rows.Close()
 	for rows.Next() {
 		var text string
-		var head daybook.AggregateHead
-		if err := rows.Scan(&text, &head.Type, &head.SequenceNumber); err != nil {
+		var kind sql.NullString
+		var number sql.NullInt64
+		if err := rows.Scan(&text, &kind, &number); err != nil {
 			return survey, err
+		}
+		if !number.Valid {
+			continue
 		}
 		id, err := daybook.ParseUUID(text)
 		if err != nil {
 			return survey, err
 		}
-		survey.Aggregates[id] = head
+		survey.Aggregates[id] = daybook.AggregateHead{Type: kind.String, SequenceNumber: number.Int64}
 	}
 	if err := rows.Err(); err != nil {
 		return survey, err

@@ -1,0 +1,35 @@
+// Package daybook keeps a book of events: what happened, in order, for ever.
+//
+// There are four things to know. An [Event] is something that happened. An
+// [AggregateID] names what it happened to. A [Book] writes events down and reads
+// them back. A [Decider] says what may happen next, and a [Repository] joins the
+// two: it loads an aggregate by replaying its events, decides, and appends.
+//
+// Nothing is ever changed or removed; everything else here follows from that.
+//
+// # Order
+//
+// Every event has two numbers without holes: its sequence number within its
+// aggregate, which a writer's expectation is checked against, and its position
+// within the book, in commit order. Once a reader has seen position p, nothing at
+// or below p will ever appear, so a reader remembers one number and needs no gap
+// detection.
+//
+// # Time
+//
+// Recorded-at is the store's clock and never decreases along positions: "as of
+// 10:00" is a prefix of the book. Occurred-at is the caller's and may lie in the
+// past; it never affects order.
+//
+// # Once
+//
+// Every append ends in one of three ways: done, refused with an error that names
+// the field and the fix, or, only while the database stays out of reach, unknown.
+// Appending the same events under the same ids again always settles it and returns
+// the original records. [Key] does this for commands.
+//
+// # Engines
+//
+// The packages postgres and sqlite implement [Driver] with the same promises, held
+// by one suite of tests, daybooktest.Driver.
+package daybook
