@@ -2,6 +2,7 @@ package daybook
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 )
@@ -40,6 +41,24 @@ func NewRegistry(types ...EventType) *Registry {
 		r.byName[entry.name], r.byType[entry.goType] = entry, entry
 	}
 	return r
+}
+
+// TypeVersion is a registered event type and the schema version it is written at.
+type TypeVersion struct {
+	// Name is the stored name.
+	Name string
+	// SchemaVersion is the present one; all from 1 up to it can be read.
+	SchemaVersion int
+}
+
+// Types returns what is registered, sorted by name: for tests and documentation
+// that must not forget one.
+func (r *Registry) Types() []TypeVersion {
+	types := make([]TypeVersion, 0, len(r.byName))
+	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
+		types = append(types, TypeVersion{Name: name, SchemaVersion: r.byName[name].schemaVersion()})
+	}
+	return types
 }
 
 // EventType is one entry of a [Registry], made by [Type].
@@ -147,5 +166,8 @@ func (r *Registry) Decode(rec Recorded) (value any, err error) {
 			value, err = nil, fmt.Errorf("%w: an upcaster panicked: %v", ErrDecode, p)
 		}
 	}()
-	return entry.decoders[rec.SchemaVersion-1](rec.Payload)
+	if value, err = entry.decoders[rec.SchemaVersion-1](rec.Payload); err != nil {
+		return nil, err
+	}
+	return value, nil
 }
