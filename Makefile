@@ -1,0 +1,53 @@
+# Every target is a plain command: read it, copy it, run it by hand.
+
+.DEFAULT_GOAL := help
+
+TEST_TIMEOUT ?= 15m
+FUZZ_TIME    ?= 10s
+
+# golangci-lint has a go.mod of its own, so that its needs do not become ours.
+GOLANGCI_LINT = go tool -modfile=tools/go.mod golangci-lint
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z\/-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: fmt lint test ## what to run before every push
+
+.PHONY: test
+test: ## all tests, on SQLite and PostgreSQL; installs PostgreSQL where it can
+	./scripts/ensure-postgres.sh
+	go test -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: test/short
+test/short: ## the tests that need no PostgreSQL, under 10 s
+	go test -short ./...
+
+.PHONY: race
+race: ## all tests under the race detector (needs a C compiler)
+	./scripts/ensure-postgres.sh
+	go test -race -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZ_TIME (10s)
+	./scripts/fuzz.sh $(FUZZ_TIME)
+
+.PHONY: cover
+cover: ## test coverage of the whole module, as a table
+	./scripts/ensure-postgres.sh
+	go test -timeout $(TEST_TIMEOUT) -coverpkg=./... -coverprofile=coverage.out ./...
+	go tool cover -func=coverage.out
+
+.PHONY: lint
+lint: ## the linters of .golangci.yml and the limit on file length
+	./scripts/file-length.sh
+	$(GOLANGCI_LINT) run
+
+.PHONY: fmt
+fmt: ## format all Go code in place
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: demo
+demo: ## a bank at work on a temporary SQLite file
+	go run ./cmd/daybank demo
