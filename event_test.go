@@ -125,8 +125,8 @@ func TestTimesAreTruncatedOnceAndRangeChecked(t *testing.T) {
 	if want := time.Date(2026, 11, 23, 21, 30, 0, 999_999_000, time.UTC); err != nil || got != want {
 		t.Errorf("%v, %v", got, err)
 	}
-	if got, err := normalTime("x", time.Time{}); err != nil || !got.IsZero() {
-		t.Errorf("the zero time means none: %v, %v", got, err)
+	if none, err := normalTime("x", time.Time{}); err != nil || !none.IsZero() {
+		t.Errorf("the zero time means none: %v, %v", none, err)
 	}
 	for name, bad := range map[string]time.Time{
 		"year 1":           time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),

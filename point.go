@@ -70,9 +70,9 @@ func (p Point) check() (Point, error) {
 			return p, invalid("point", "a time is needed, the zero time is none")
 		}
 		var err error
-		if p.time, err = normalTime("point", p.time); err != nil {
-			return p, err
-		}
+		p.time, err = normalTime("point", p.time)
+		return p, err
+	case present:
 	}
 	return p, nil
 }
@@ -106,9 +106,11 @@ func (b *Book) bound(ctx context.Context, q *Query, p Point) (future bool, err e
 		}
 		q.UntilPosition = p.number
 	case asOf:
-		head, future, err := b.headAt(ctx, p.time)
+		var head Head
+		head, future, err = b.headAt(ctx, p.time)
 		q.UntilPosition = head.Position
 		return future, err
+	case present, asOfOccurred:
 	}
 	return false, nil
 }

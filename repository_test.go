@@ -43,7 +43,7 @@ var counters = daybook.Decider[int, add, counterEvent]{
 		case c.By >= 100: // big steps are taken in two
 			return []counterEvent{added{c.By - 1}, added{1}}, nil
 		}
-		return []counterEvent{added{c.By}}, nil
+		return []counterEvent{added(c)}, nil
 	},
 	Evolve: func(sum int, e counterEvent) int { return sum + e.(added).By },
 }
@@ -65,7 +65,11 @@ func newDriver(t *testing.T) daybook.Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return db
 }
 

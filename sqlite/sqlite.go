@@ -54,7 +54,7 @@ func open(ctx context.Context, path string) (_ *DB, err error) {
 	if err := exists(path); err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, now: time.Now}
+	db := &DB{path: path, now: time.Now} //nolint:forbidigo // the engine is the store, and this is the store's clock
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())
