@@ -144,7 +144,8 @@ const followPause = 25 * time.Millisecond
 // Follow is [Book.Read] that waits at the end for events to come, and so ends only
 // when ctx does (it yields ctx's error), when the caller breaks off, when Limit is
 // reached, or on an error. Every event is yielded once, in order of position,
-// whichever process appends it.
+// whichever process appends it. A start beyond the head is a [*NotThereError]: the
+// book is not the one, or not in the state, that the position was remembered from.
 func (b *Book) Follow(ctx context.Context, q Query) iter.Seq2[Recorded, error] {
 	return func(yield func(Recorded, error) bool) {
 		if err := q.check(); err != nil {
@@ -166,6 +167,12 @@ func (b *Book) Follow(ctx context.Context, q Query) iter.Seq2[Recorded, error] {
 			head, err := b.Head(ctx)
 			if err != nil {
 				yield(Recorded{}, err)
+				return
+			}
+			if q.AfterPosition > head.Position {
+				// The book was restored, or it is another one. To wait until the head
+				// comes by would be to skip what is recorded meanwhile.
+				yield(Recorded{}, &NotThereError{What: "position", Asked: q.AfterPosition, Last: head.Position, Subject: "book " + b.name})
 				return
 			}
 			if head.Position > q.AfterPosition {

@@ -420,6 +420,24 @@ func TestPositionAtIsAPrefixOfTheBook(t *testing.T) {
 	}
 }
 
+func TestAFollowerThatIsAheadOfTheBookStops(t *testing.T) {
+	t.Parallel()
+	_, book := newCounters(t)
+	for rec, err := range book.Follow(t.Context(), daybook.Query{AfterPosition: 1}) {
+		var ahead *daybook.NotThereError
+		if !errors.As(err, &ahead) || ahead.Asked != 1 || ahead.Last != 0 {
+			t.Errorf("%v, %v", rec, err)
+		}
+	}
+	for _, q := range []daybook.Query{{Reverse: true}, {UntilPosition: 1}, {AfterPosition: -1}} {
+		for rec, err := range book.Follow(t.Context(), q) {
+			if !errors.Is(err, daybook.ErrInvalid) {
+				t.Errorf("%+v: %v, %v", q, rec, err)
+			}
+		}
+	}
+}
+
 func ExamplePoint() {
 	fmt.Println(daybook.AtSequence(3))
 	fmt.Println(daybook.AsOf(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)))
