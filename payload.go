@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -74,11 +75,20 @@ func exactNumber(number string) bool {
 	return err == nil && (-maxInteger <= value && value <= maxInteger)
 }
 
-// decodeJSON turns a stored payload into a T. It is strict where encoding/json is
-// lenient, because a member that is dropped or zeroed in silence is a lost fact.
-func decodeJSON[T any](payload []byte) (value T, err error) {
+// jsonDecoder returns a function that turns a stored payload into a T. It is strict
+// where encoding/json is lenient, because a member that is dropped or zeroed in
+// silence is a lost fact.
+func jsonDecoder[T any]() func(payload []byte) (any, error) {
+	required := requiredMembers(reflect.TypeFor[T]())
+	return func(payload []byte) (any, error) { return decodeJSON[T](payload, required) }
+}
+
+func decodeJSON[T any](payload []byte, required []string) (value T, err error) {
 	if err = json.Unmarshal(payload, &value, json.RejectUnknownMembers(true)); err != nil {
 		return value, fmt.Errorf("%w: %w", ErrDecode, err)
+	}
+	if err = checkMembers(payload, required); err != nil {
+		return value, err
 	}
 	if !bytes.Contains(payload, []byte("null")) {
 		return value, nil

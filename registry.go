@@ -102,21 +102,20 @@ func Type[T any](name string, upcasters ...Upcaster) EventType {
 		}
 		entry.decoders = append(entry.decoders, up.chain(upcasters[i+1:]))
 	}
-	entry.decoders = append(entry.decoders, func(payload []byte) (any, error) {
-		return decodeJSON[T](payload)
-	})
+	entry.decoders = append(entry.decoders, jsonDecoder[T]())
 	return EventType{entry}
 }
 
 // Upcast makes an [Upcaster] of a pure function from one shape to the next.
 func Upcast[From, To any](f func(From) To) Upcaster {
-	if f == nil {
-		panic("daybook.Upcast: nil function")
+	from := reflect.TypeFor[From]()
+	if f == nil || from.Kind() != reflect.Struct {
+		panic(fmt.Sprintf("daybook.Upcast[%v, %v]: an upcaster is a function from the struct that an event was", from, reflect.TypeFor[To]()))
 	}
 	return Upcaster{
-		from:   reflect.TypeFor[From](),
+		from:   from,
 		to:     reflect.TypeFor[To](),
-		decode: func(payload []byte) (any, error) { return decodeJSON[From](payload) },
+		decode: jsonDecoder[From](),
 		apply:  func(old any) any { return f(old.(From)) },
 	}
 }

@@ -2,10 +2,15 @@ package daybook
 
 import (
 	"errors"
+	"maps"
 	"math"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -118,6 +123,9 @@ func TestWhatCannotBeDecodedIsAnErrorOfItsKind(t *testing.T) {
 		"a fraction for an integer":   {"Loose", 1, `{"integer":1.5}`, ErrDecode},
 		"invalid UTF-8":               {"Loose", 1, "{\"text\":\"\xff\"}", ErrDecode},
 		"an object, and then another": {"Loose", 1, `{}{}`, ErrDecode},
+		"a member that is missing":    {"Person", 3, `{"first":"Ada","title":"x"}`, ErrDecode},
+		"a member missing in an old":  {"Person", 2, `{"last":"Lovelace"}`, ErrDecode},
+		"nothing but braces":          {"Person", 1, ` { } `, ErrDecode},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -214,5 +222,56 @@ func TestTypesAreListedByNameWithTheirPresentVersion(t *testing.T) {
 	}
 	if got := NewRegistry().Types(); len(got) != 0 {
 		t.Errorf("an empty registry lists %v", got)
+	}
+}
+
+// nested has members that look like its own, one level down and inside text.
+type nested struct {
+	A     string         `json:"a"`
+	B     map[string]any `json:"b"`
+	C     []person       `json:"c"`
+	Sly   int            `json:"slÿ"`
+	Plain int
+	Maybe *int `json:",omitempty"`
+	None  int  `json:"-"`
+}
+
+func TestOnlyAnObjectsOwnMembersCount(t *testing.T) {
+	t.Parallel()
+	required := requiredMembers(reflect.TypeFor[nested]())
+	full, err := encodeJSON(nested{A: `"b":{"c":[]},\\"`, B: map[string]any{"a": 1, "x": []any{map[string]any{"Plain": 1}}}, C: []person{{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkMembers(full, required); err != nil {
+		t.Errorf("%s: %v", full, err)
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(full, &members); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for name := range topLevelNames(full) {
+		got = append(got, string(name))
+	}
+	if slices.Sort(got); !cmp.Equal(got, slices.Sorted(maps.Keys(members))) {
+		t.Errorf("members %q", got)
+	}
+	for _, name := range required {
+		without := maps.Clone(members)
+		delete(without, name)
+		payload, err := json.Marshal(without)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkMembers(payload, required); !errors.Is(err, ErrDecode) {
+			t.Errorf("without %q: %v", name, err)
+		}
+	}
+	if err := checkMembers([]byte(`{"\u0061":1}`), []string{"a"}); err != nil {
+		t.Errorf("an escaped name: %v", err)
+	}
+	if len(required) != 5 {
+		t.Errorf("required: %q", required)
 	}
 }
