@@ -23,9 +23,11 @@ const (
 )
 
 var (
-	// ErrAmount: a text is not an amount of money. The [AmountError] says why.
+	// ErrAmount is every refusal of a text as an amount of money. The [AmountError]
+	// says why.
 	ErrAmount = errors.New("bank: amount")
-	// ErrCurrency: a text is not a currency. The [CurrencyError] carries it.
+	// ErrCurrency is every refusal of a text as a currency. The [CurrencyError]
+	// carries it.
 	ErrCurrency = errors.New("bank: currency")
 )
 

@@ -2,6 +2,7 @@ package bank
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"regexp"
@@ -266,4 +267,17 @@ func FuzzParseAmount(f *testing.F) {
 		}
 		checkDecimal(t, money)
 	})
+}
+
+func ExampleParseAmount() {
+	money, err := ParseAmount("12.5", "EUR")
+	fmt.Println(money, money.Minor, err)
+	_, err = ParseAmount("1.005", "EUR")
+	fmt.Println(err)
+	_, err = ParseAmount("5,00", "EUR")
+	fmt.Println(err)
+	// Output:
+	// 12.50 EUR 1250 <nil>
+	// bank: amount "1.005" EUR: EUR has at most 2 digits after the point, and amounts are never rounded
+	// bank: amount "5,00" EUR: write it with the digits 0 to 9 and at most one point between them, such as 5.00
 }
