@@ -65,7 +65,8 @@ type Recorded struct {
 	// OccurredAt is when it happened in the world. UTC, whole microseconds.
 	OccurredAt time.Time
 	// RecordedAt is when the book wrote it down, by the store's clock. UTC, whole
-	// microseconds. The events of one append share it; a later append has a later one.
+	// microseconds. The events of one append share it, as may appends that were
+	// committed together; what is committed later has a later one.
 	RecordedAt time.Time
 }
 

@@ -138,12 +138,21 @@ func difference(again, original Recorded) string {
 		return fmt.Sprintf("it is a %s, not a %s", original.EventType, again.EventType)
 	case again.SchemaVersion != original.SchemaVersion:
 		return fmt.Sprintf("it has schema version %d, not %d", original.SchemaVersion, again.SchemaVersion)
-	case !again.OccurredAt.IsZero() && !original.OccurredAt.IsZero() && !again.OccurredAt.Equal(original.OccurredAt):
-		return fmt.Sprintf("it occurred at %s, not at %s", original.OccurredAt.Format(time.RFC3339Nano), again.OccurredAt.Format(time.RFC3339Nano))
+	case !again.OccurredAt.IsZero() && !again.OccurredAt.Equal(original.OccurredAt):
+		return fmt.Sprintf("it occurred at %s, not at %s", when(original.OccurredAt), when(again.OccurredAt))
 	case !sameJSON(again.Payload, original.Payload):
 		return "its payload differs"
 	}
 	return ""
+}
+
+// when says a time of occurrence. It is zero where the original is of the same
+// batch and occurred when it is recorded, which is not known yet.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "the time it is recorded"
+	}
+	return t.Format(time.RFC3339Nano)
 }
 
 func sameJSON(a, b []byte) bool {

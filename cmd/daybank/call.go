@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// needs returns the check that a verb is called with exactly the arguments named.
+func needs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		if len(names) == 0 {
+			return fmt.Errorf("%s takes no arguments, got %q: run daybank %s --help", cmd.Name(), args[0], cmd.Name())
+		}
+		return fmt.Errorf("%s needs %s, got %d arguments: run daybank %s --help", cmd.Name(), strings.Join(names, " "), len(args), cmd.Name())
+	}
+}
+
+// explainFlagError says in the program's own words what is wrong with a flag.
+func explainFlagError(cmd *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	if errors.As(err, &value) {
+		return fmt.Errorf("--%s %q: %w", value.GetFlag().Name, shorten(value.GetValue()), errors.Unwrap(value))
+	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		if short := unknown.GetSpecifiedShortnames(); short != "" && strings.ContainsRune("0123456789.", rune(short[0])) {
+			return fmt.Errorf("%q: an amount has no sign: run daybank %s --help", "-"+shorten(short), cmd.Name())
+		}
+	}
+	return fmt.Errorf("%w: run %s --help", err, cmd.CommandPath())
+}
+
+// outputFormat is what results look like; the zero value is a table.
+type outputFormat string
+
+const formatJSON outputFormat = "json"
+
+func (f *outputFormat) Type() string { return "format" }
+
+func (f *outputFormat) String() string {
+	if *f == "" {
+		return "table"
+	}
+	return string(*f)
+}
+
+// Set reads what the user gave.
+func (f *outputFormat) Set(text string) error {
+	if text != "table" && text != string(formatJSON) {
+		return errors.New("write table or json")
+	}
+	*f = outputFormat(text)
+	return nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daybook-go/daybook"
+	"github.com/daybook-go/daybook/bank"
+)
+
+// pointFlags are the flags that say as of when; none of them means now.
+type pointFlags struct {
+	sequence, position number
+	asOf, asOfOccurred instant
+}
+
+func (p *pointFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.Var(&p.sequence, "at-sequence", "as after event `N` of the account; 0 is before the first")
+	flags.Var(&p.position, "at-position", "as after position `P` of the book; 0 is before the first")
+	flags.Var(&p.asOf, "as-of", "as the book knew it at `TIME` (RFC 3339 with a zone)")
+	flags.Var(&p.asOfOccurred, "as-of-occurred", "as it was in the world at `TIME`, by what is known now")
+	cmd.MarkFlagsMutuallyExclusive("at-sequence", "at-position", "as-of", "as-of-occurred")
+}
+
+func (p *pointFlags) point() daybook.Point {
+	switch {
+	case p.sequence.given:
+		return daybook.AtSequence(p.sequence.value)
+	case p.position.given:
+		return daybook.AtPosition(p.position.value)
+	case p.asOf.given:
+		return daybook.AsOf(p.asOf.value)
+	case p.asOfOccurred.given:
+		return daybook.AsOfOccurred(p.asOfOccurred.value)
+	}
+	return daybook.Point{}
+}
+
+// time is the time asked for, as text.
+func (p *pointFlags) time() string {
+	if p.asOf.given {
+		return p.asOf.String()
+	}
+	return p.asOfOccurred.String()
+}
+
+// occurredInFuture is by this machine's clock: the book's is not asked, because no
+// clock decides what is known to occur.
+func (p *pointFlags) occurredInFuture() bool {
+	return p.asOfOccurred.given && p.asOfOccurred.value.After(time.Now())
+}
+
+// notOpened says that there was no such account at the point.
+func notOpened(handle, book string, at pointFlags) error {
+	err := &bank.NotOpenedError{Account: handle}
+	if at.point() != (daybook.Point{}) {
+		return &subjectError{err, fmt.Sprintf("%s was not opened yet %s", handle, at.point())}
+	}
+	return &hintError{
+		&subjectError{err, fmt.Sprintf("%s has not been opened in book %s", handle, book)},
+		"daybank accounts lists the accounts there are",
+	}
+}
+
+// number is a flag's value that counts: 0, 1, 2 … in one spelling each.
+type number struct {
+	value int64
+	given bool
+}
+
+func (n *number) Type() string { return "number" }
+
+func (n *number) String() string {
+	if !n.given {
+		return ""
+	}
+	return strconv.FormatInt(n.value, 10)
+}
+
+// Set reads what the user gave; the error says what to write instead.
+func (n *number) Set(text string) error {
+	if text == "" || strings.Trim(text, "0123456789") != "" || (len(text) > 1 && text[0] == '0') {
+		return errors.New("write a whole number: 0, 1, 2 …")
+	}
+	value, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return errors.New("the number is too large, there is none above 9223372036854775807")
+	}
+	n.value, n.given = value, true
+	return nil
+}
+
+// instant is a flag's value that is a moment in time.
+type instant struct {
+	value time.Time
+	given bool
+}
+
+func (i *instant) Type() string { return "time" }
+
+func (i *instant) String() string {
+	if !i.given {
+		return ""
+	}
+	return i.value.Format(time.RFC3339Nano)
+}
+
+// instantForm is RFC 3339. time.Parse takes liberties with it, such as an hour of
+// one digit.
+var instantForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,30})?(Z|[+-]\d\d:\d\d)$`)
+
+const instantExample = "2026-11-24T10:00:00Z or 2026-11-24T11:00:00+01:00"
+
+// Set reads RFC 3339 and nothing else. A time without a zone is not guessed at.
+func (i *instant) Set(text string) error {
+	value, err := time.Parse(time.RFC3339Nano, text)
+	switch {
+	case instantForm.MatchString(text + "Z"):
+		return errors.New("the time has no zone: add Z or an offset, as in " + instantExample)
+	case err != nil || !instantForm.MatchString(text):
+		return errors.New("write the time as RFC 3339 has it, as in " + instantExample)
+	}
+	if value.IsZero() { // which to the library means none
+		return errors.New("the year 1 is out of range: use a time from year 1000 up to, not including, year 9000")
+	}
+	i.value, i.given = value, true
+	return nil
+}

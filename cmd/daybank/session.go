@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/daybook-go/daybook"
+	"github.com/daybook-go/daybook/bank"
+)
+
+// session is an open book and the accounts in it.
+type session struct {
+	book     *daybook.Book
+	accounts *daybook.Repository[bank.Account, bank.Command, bank.Event]
+}
+
+// reading runs f on the book without making anything: a SQLite file that is not
+// there is an error.
+func (a *app) reading(ctx context.Context, f func(ctx context.Context, s *session) error) error {
+	return a.withSession(ctx, false, f)
+}
+
+// writing runs f on the book, after making the SQLite file where there is none.
+func (a *app) writing(ctx context.Context, f func(ctx context.Context, s *session) error) error {
+	return a.withSession(ctx, true, f)
+}
+
+func (a *app) withSession(ctx context.Context, create bool, f func(ctx context.Context, s *session) error) (err error) {
+	t, err := a.target()
+	if err != nil {
+		return err
+	}
+	driver, err := t.open(ctx, create)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, driver.Close()) }()
+	book, err := daybook.Open(ctx, driver, a.book, bank.Events)
+	if err != nil {
+		return err
+	}
+	return f(ctx, &session{book: book, accounts: daybook.NewRepository(book, bank.Accounts)})
+}
+
+// account is an account at a point of its history.
+type account = daybook.Loaded[bank.Account]
+
+// load returns an account that was opened by the point given, or an error that is
+// bank.ErrNotOpened. It tells the user when the point lies in the future.
+func (a *app) load(ctx context.Context, s *session, handle string, at pointFlags) (account, error) {
+	if err := bank.CheckHandle(handle); err != nil {
+		return account{}, err
+	}
+	loaded, err := s.accounts.LoadAt(ctx, bank.AccountID(handle), at.point())
+	if err != nil {
+		return loaded, named(err, handle)
+	}
+	if loaded.Future || at.occurredInFuture() {
+		a.note("%s has not passed yet: this is the answer as of now, and it may still change", at.time())
+	}
+	if loaded.State.Status == bank.StatusNotOpened {
+		return loaded, notOpened(handle, a.book, at)
+	}
+	return loaded, nil
+}

@@ -1,0 +1,168 @@
+// Package postgres keeps books in a PostgreSQL database, version 15 or newer.
+//
+// [Migrate] makes the tables, in the schema "daybook"; [Open] connects. The order of
+// a book is kept by one row per book, its head: an append locks it, takes the next
+// positions and lets go of it when it has committed. So nobody can see an event
+// before everything that stands before it.
+//
+// Programs write through functions of the database that belong to the owner of the
+// tables. The role daybook_app may call these and read, and nothing else; UPDATE,
+// DELETE and TRUNCATE are refused to the owner too.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-go/daybook"
+)
+
+// DB is a PostgreSQL database with books in it, as a pool of connections. It is
+// safe for concurrent use. Programs hand it to [daybook.Open].
+type DB struct {
+	pool *pgxpool.Pool
+}
+
+var _ daybook.Driver = (*DB)(nil)
+
+// maxTries bounds how often a transaction is tried whose connection was lost, or
+// that lost to another one, before it sent its commit.
+const maxTries = 3
+
+// Open connects to the database at dsn, "postgres://user:password@host:port/database"
+// or "host=… dbname=…"; what is missing comes from the PG… environment variables.
+// The tables must be there: else the error wraps [daybook.ErrSchema], and so it does
+// for tables newer than this program and for a server older than PostgreSQL 15.
+//
+// dsn may set the size of the pool (pool_max_conns) and the settings of the
+// sessions, such as application_name. An open transaction that its client has
+// left silent is ended after idle_in_transaction_session_timeout, here 10 s, so
+// that it cannot hold up a book for long.
+func Open(ctx context.Context, dsn string) (*DB, error) {
+	config, err := parse(dsn)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: open: %w", err)
+	}
+	db := &DB{pool: pool}
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		pool.Close()
+		return nil, explain("open", err)
+	}
+	err = checkTables(ctx, conn.Conn())
+	conn.Release()
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// parse reads dsn and adds the settings that this package relies on.
+func parse(dsn string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: the address of the database: %w", err) // pgx leaves the password out
+	}
+	// Rows are decoded from the binary form that this mode gives.
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	params := config.ConnConfig.RuntimeParams
+	params["default_transaction_isolation"] = "read committed"
+	params["TimeZone"] = "UTC"
+	// Every statement here is a probe or an ordered walk of an index. The plan that
+	// a session keeps is made while the table is young or its bounds are unknown;
+	// a scan or a sort of the whole table can look cheap then, and never is later.
+	params["enable_seqscan"] = "off"
+	params["enable_bitmapscan"] = "off"
+	params["jit"] = "off"
+	for name, value := range map[string]string{
+		"application_name":                    "daybook",
+		"idle_in_transaction_session_timeout": "10s",
+	} {
+		if params[name] == "" {
+			params[name] = value
+		}
+	}
+	return config, nil
+}
+
+// Close ends all connections, after waiting for the calls under way.
+func (db *DB) Close() error {
+	db.pool.Close()
+	return nil
+}
+
+// OpenBook returns the id of the book of that name, making the book when it is
+// new. A name that is none is refused.
+func (db *DB) OpenBook(ctx context.Context, name string) (daybook.BookID, error) {
+	var id int64
+	err := db.do(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT daybook.open_book($1)`, name).Scan(&id)
+	})
+	return daybook.BookID(id), explain("open book", err)
+}
+
+// Head returns the book's last position and recorded-at; the zero Head for a book
+// without events.
+func (db *DB) Head(ctx context.Context, book daybook.BookID) (daybook.Head, error) {
+	head, err := db.head(ctx, `SELECT position, recorded_at FROM daybook.heads WHERE book_id = $1`, book)
+	if err != nil || head.Position == 0 {
+		return daybook.Head{}, explain("head", err)
+	}
+	return head, nil
+}
+
+// Fence makes sure that nothing will ever be recorded at or before t beyond the
+// head it returns; see [daybook.Driver].
+func (db *DB) Fence(ctx context.Context, book daybook.BookID, t time.Time) (daybook.Head, error) {
+	head, err := db.head(ctx, `SELECT head_position, head_recorded_at FROM daybook.fence($1, $2)`, book, t)
+	return head, explain("fence", err)
+}
+
+func (db *DB) head(ctx context.Context, query string, book daybook.BookID, args ...any) (daybook.Head, error) {
+	var head daybook.Head
+	err := db.do(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, query, append([]any{int64(book)}, args...)...).Scan(&head.Position, &head.RecordedAt)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return daybook.Head{}, fmt.Errorf("there is no book with the id %d: ask OpenBook for it", book)
+	}
+	head.RecordedAt = head.RecordedAt.UTC()
+	return head, err
+}
+
+// do runs work on a connection of the pool, and again, at most maxTries times in
+// all, when it failed for a reason that passes: the connection was lost, or another
+// transaction was in the way. An error of work says that nothing was committed,
+// unless it is [daybook.ErrUnclear]: that one is never tried again here.
+//
+// A connection that work leaves in a transaction does not go back to the pool.
+func (db *DB) do(ctx context.Context, work func(*pgx.Conn) error) error {
+	for try := 1; ; try++ {
+		conn, err := db.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		err = work(conn.Conn())
+		lost := conn.Conn().IsClosed() && ctx.Err() == nil
+		conn.Release()
+		if lost {
+			// What ended this connection, a restart of the server perhaps, has
+			// ended those that lie idle in the pool.
+			db.pool.Reset()
+		}
+		again := err != nil && (lost || lostToAnother(err)) && !errors.Is(err, daybook.ErrUnclear) && ctx.Err() == nil
+		if !again || try == maxTries {
+			return err
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/daybook-go/daybook"
+)
+
+// The SQLSTATEs that this package acts on. Those that begin with ZD are raised by
+// the functions and triggers of the migrations.
+const (
+	codePrivilege     = "42501"
+	codeSerialization = "40001"
+	codeDeadlock      = "40P01"
+	codeUnique        = "23505"
+	codeWrongHead     = "ZD002"
+	codeHole          = "ZD003"
+)
+
+// advice says what to do about an error of the server, by SQLSTATE.
+var advice = map[string]string{
+	codePrivilege:     "the login may not do this: have the owner run GRANT daybook_app TO it",
+	codeSerialization: "another transaction stood in the way: try again",
+	codeDeadlock:      "another transaction stood in the way: try again",
+	codeUnique:        "the event or its place is there already although the book was locked: somebody has written to the tables by hand",
+	codeWrongHead:     "the head has moved although it was locked: somebody has written to the tables by hand",
+	codeHole:          "the event before is missing although the book was locked: somebody has written to the tables by hand",
+	"25006":           "the database is read-only, a standby perhaps: connect to the primary",
+	"28000":           "the server refused the login: check user and password, and the server's pg_hba.conf",
+	"28P01":           "the server refused the login: check user and password",
+	"3D000":           "there is no such database: create it, or correct the name",
+	"53100":           "the server's disk is full: make room there",
+	"53200":           "the server is out of memory: append less at once, or give it more",
+	"53300":           "the server has no connection left: raise its max_connections, or lower pool_max_conns",
+	"55P03":           "the wait for a lock took longer than lock_timeout: try again, or raise it",
+	"57014":           "the server cancelled the statement, at somebody's request or after statement_timeout",
+	"57P01":           "the server is stopping, or an administrator ended the connection: try again when it is back",
+	"57P02":           "the server has crashed: try again when it is back",
+	"57P03":           "the server is starting or stopping: try again when it is up",
+}
+
+// schemaGone are the SQLSTATEs that say that the tables or functions are not there.
+var schemaGone = map[string]bool{"3F000": true, "42P01": true, "42703": true, "42883": true}
+
+// explain says what was being done and what can be done about err.
+func explain(doing string, err error) error {
+	var refused *pgconn.PgError
+	var unreachable *pgconn.ConnectError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("postgres: %s: %w", doing, err)
+	case errors.As(err, &refused) && schemaGone[refused.Code]:
+		return fmt.Errorf("%w: the tables are not as this program needs them: call postgres.Migrate: postgres: %s: %w", daybook.ErrSchema, doing, err)
+	case errors.As(err, &refused) && advice[refused.Code] != "":
+		return fmt.Errorf("postgres: %s: %s: %w", doing, advice[refused.Code], err)
+	case errors.As(err, &unreachable):
+		return fmt.Errorf("postgres: %s: the server cannot be reached: see that it runs and that the address is right: %w", doing, err)
+	}
+	return fmt.Errorf("postgres: %s: %w", doing, err)
+}
+
+// lostToAnother reports whether a transaction was rolled back only because of
+// another one, so that it may succeed when it is tried again.
+func lostToAnother(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && (refused.Code == codeSerialization || refused.Code == codeDeadlock)
+}

@@ -1,0 +1,216 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/daybook-go/daybook"
+)
+
+// The columns that scan reads, in its order.
+const eventColumns = `position, aggregate_type, aggregate_id, sequence_number, event_id, event_type,
+	schema_version, payload, metadata, occurred_at, recorded_at`
+
+// readBook…SQL: the first $6 events of book $1 behind position $2 up to $3, of
+// aggregates of type $4, of the types $5, each unless empty. Walks events_pkey.
+const (
+	readBookForwardSQL = readBookSQL + `
+ORDER BY position
+LIMIT $6`
+	readBookReverseSQL = readBookSQL + `
+ORDER BY position DESC
+LIMIT $6`
+	readBookSQL = `
+SELECT ` + eventColumns + `
+FROM daybook.events
+WHERE book_id = $1 AND position > $2 AND position <= $3
+	AND ($4::text = '' OR aggregate_type = $4)
+	AND (cardinality($5::text[]) = 0 OR event_type = any($5))`
+)
+
+// readAggregate…SQL: the first $8 events of aggregate $3 of type $2 in book $1,
+// with sequence numbers behind $4 up to $5, of the types $9 unless empty, and with
+// positions behind $6 up to $7. Walks events_sequence_key.
+//
+// The bound on the position that lies ahead is applied to the page, not to the
+// walk: positions grow along the sequence numbers, so the page only loses its end
+// by it, while a walk that found no more would go on to the end of the aggregate.
+const (
+	readAggregateForwardSQL = `
+SELECT ` + eventColumns + `
+FROM (` + readAggregateSQL + ` AND position > $6
+	ORDER BY sequence_number
+	LIMIT $8
+) AS page
+WHERE position <= $7
+ORDER BY sequence_number`
+	readAggregateReverseSQL = `
+SELECT ` + eventColumns + `
+FROM (` + readAggregateSQL + ` AND position <= $7
+	ORDER BY sequence_number DESC
+	LIMIT $8
+) AS page
+WHERE position > $6
+ORDER BY sequence_number DESC`
+	readAggregateSQL = `
+	SELECT ` + eventColumns + `
+	FROM daybook.events
+	WHERE book_id = $1 AND aggregate_id = $3 AND aggregate_type = $2
+		AND sequence_number > $4 AND sequence_number <= $5
+		AND (cardinality($9::text[]) = 0 OR event_type = any($9))`
+)
+
+// lookupSQL: the events of book $1 that have one of the ids $2. One probe of
+// events_event_id_key each; event_id = any($2) would be a filter on the whole book
+// in a plan made while the book was young.
+const lookupSQL = `
+SELECT ` + eventColumns + `
+FROM unnest($2::uuid[]) AS asked(id)
+CROSS JOIN LATERAL (
+	SELECT ` + eventColumns + `
+	FROM daybook.events
+	WHERE book_id = $1 AND event_id = asked.id
+	LIMIT 1
+) AS found`
+
+// Read returns the first q.Limit events that q selects, in q's order. It is one
+// statement, so all of one snapshot.
+func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+	query, args := readStatement(book, q)
+	records, err := db.records(ctx, query, args...)
+	return records, explain("read", err)
+}
+
+// Lookup returns those of the events ids that are recorded, in any order.
+func (db *DB) Lookup(ctx context.Context, book daybook.BookID, ids []daybook.UUID) ([]daybook.Recorded, error) {
+	params := pgtype.FlatArray[pgtype.UUID]{}
+	seen := map[daybook.UUID]bool{}
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			params = append(params, uuidParam(id))
+		}
+	}
+	records, err := db.records(ctx, lookupSQL, int64(book), params)
+	return records, explain("lookup", err)
+}
+
+func readStatement(book daybook.BookID, q daybook.Query) (query string, args []any) {
+	types := append([]string{}, q.EventTypes...) // not nil: that would be NULL
+	untilPosition := orNone(q.UntilPosition)
+	if q.Aggregate.IsZero() {
+		args = []any{int64(book), q.AfterPosition, untilPosition, q.AggregateType, types, q.Limit}
+		if q.Reverse {
+			return readBookReverseSQL, args
+		}
+		return readBookForwardSQL, args
+	}
+	args = []any{
+		int64(book), q.Aggregate.Type, [16]byte(q.Aggregate.ID), q.AfterSequence, orNone(q.UntilSequence),
+		q.AfterPosition, untilPosition, q.Limit, types,
+	}
+	if q.Reverse {
+		return readAggregateReverseSQL, args
+	}
+	return readAggregateForwardSQL, args
+}
+
+// orNone is the bound itself, or one that excludes nothing for "no bound".
+func orNone(bound int64) int64 {
+	if bound == 0 {
+		return math.MaxInt64
+	}
+	return bound
+}
+
+func (db *DB) records(ctx context.Context, query string, args ...any) (records []daybook.Recorded, err error) {
+	err = db.do(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		records, err = scan(rows)
+		return err
+	})
+	return records, err
+}
+
+// binaryColumns says which of eventColumns arrive in PostgreSQL's binary form; the
+// others are text.
+var binaryColumns = []bool{true, false, true, true, true, false, true, false, false, true, true}
+
+// scan reads and closes rows of eventColumns. It decodes the bytes of the protocol
+// itself: replaying an aggregate is mostly this, and rows.Scan takes twice as long.
+func scan(rows pgx.Rows) ([]daybook.Recorded, error) {
+	defer rows.Close()
+	var records []daybook.Recorded
+	for rows.Next() {
+		if records == nil && !asExpected(rows) {
+			return nil, errors.New("the columns do not arrive in the form that is read here: leave out default_query_exec_mode")
+		}
+		rec := daybook.Recorded{}
+		if len(records) > 0 {
+			// Rows mostly repeat the names of those before: share the strings.
+			last := &records[len(records)-1]
+			rec.Aggregate.Type, rec.EventType = last.Aggregate.Type, last.EventType
+		}
+		if err := decode(rows.RawValues(), &rec); err != nil {
+			return nil, err
+		}
+		records = append(records, rec)
+	}
+	return records, rows.Err()
+}
+
+func asExpected(rows pgx.Rows) bool {
+	var isBinary []bool
+	for _, field := range rows.FieldDescriptions() {
+		isBinary = append(isBinary, field.Format == pgx.BinaryFormatCode)
+	}
+	return slices.Equal(isBinary, binaryColumns)
+}
+
+// decode reads one row of eventColumns into rec. Whatever is kept is copied: pgx
+// uses the bytes again for the next row.
+func decode(raw [][]byte, rec *daybook.Recorded) error {
+	rec.Position = integer(raw[0])
+	setString(&rec.Aggregate.Type, raw[1])
+	rec.Aggregate.ID = daybook.UUID(raw[2])
+	rec.SequenceNumber = integer(raw[3])
+	rec.EventID = daybook.UUID(raw[4])
+	setString(&rec.EventType, raw[5])
+	rec.SchemaVersion = int(int32(binary.BigEndian.Uint32(raw[6]))) //nolint:gosec // the column's type
+	rec.Payload = slices.Clone(raw[7])
+	if err := rec.Metadata.UnmarshalJSON(raw[8]); err != nil {
+		return fmt.Errorf("position %d: metadata: %w", rec.Position, err)
+	}
+	rec.OccurredAt = instant(raw[9])
+	rec.RecordedAt = instant(raw[10])
+	return nil
+}
+
+func integer(raw []byte) int64 {
+	return int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // the column's type
+}
+
+// epoch is what PostgreSQL counts microseconds from.
+var epoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// instant does not go through time.Duration, which ends after 292 years.
+func instant(raw []byte) time.Time {
+	return time.UnixMicro(epoch.UnixMicro() + integer(raw)).UTC()
+}
+
+func setString(s *string, raw []byte) {
+	if *s != string(raw) {
+		*s = string(raw)
+	}
+}

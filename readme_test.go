@@ -1,0 +1,62 @@
+package daybook_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestTheReadmesProgramIsTheExample(t *testing.T) {
+	t.Parallel()
+	readme, example := read(t, "README.md"), read(t, "examples/jar/main.go")
+	if _, program, _ := strings.Cut(example, "\n"); !strings.Contains(readme, "```go\n"+program+"```") {
+		t.Error("README.md does not hold examples/jar/main.go as it is (without its first comment)")
+	}
+	if lines := strings.Count(readme, "\n"); lines > 150 {
+		t.Errorf("README.md has %d lines, more than 150", lines)
+	}
+}
+
+func TestTheTutorialsSnippetsAreTheExamples(t *testing.T) {
+	t.Parallel()
+	tutorial, example := read(t, "docs/tutorial/jar.md"), read(t, "examples/jar/main.go")
+	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(tutorial, -1) {
+		if snippet := strings.TrimSpace(block[1]); !strings.Contains(example, snippet) {
+			t.Errorf("examples/jar/main.go does not hold\n%s", snippet)
+		}
+	}
+}
+
+func TestLinksInTheDocumentationLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	code := regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" {
+			return err
+		}
+		prose := code.ReplaceAllString(read(t, path), "")
+		for _, match := range link.FindAllStringSubmatch(prose, -1) {
+			target := filepath.Join(filepath.Dir(path), match[1])
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s, which is not there", path, match[1])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
