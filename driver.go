@@ -32,8 +32,9 @@ type Driver interface {
 	// Lookup returns those of the events ids that are recorded, in any order.
 	Lookup(ctx context.Context, book BookID, ids []UUID) ([]Recorded, error)
 
-	// Head returns the book's last position and recorded-at; the zero Head for a
-	// book without events.
+	// Head returns the last place given out in the book: its last event's position,
+	// and that event's recorded-at or the last Fence, whichever is later. A new book
+	// has the zero Head.
 	Head(ctx context.Context, book BookID) (Head, error)
 
 	// Fence returns the head after making sure that nothing will ever be

@@ -229,8 +229,8 @@ func TestFence(t *testing.T) {
 	if diff := cmp.Diff(daybook.Head{RecordedAt: past}, head); diff != "" || err != nil {
 		t.Errorf("the fence of an empty book differs: %s, error %v", diff, err)
 	}
-	if head, err = db.Head(t.Context(), book); err != nil || head != (daybook.Head{}) {
-		t.Errorf("the head of a book without events is %+v, error %v", head, err)
+	if again, err := db.Head(t.Context(), book); err != nil || again != head {
+		t.Errorf("the head after a fence is %+v, error %v, want what the fence returned", again, err)
 	}
 	future := time.Now().Add(time.Hour)
 	if head, err = db.Fence(t.Context(), book, future); err != nil || !head.RecordedAt.Before(future) || head.RecordedAt.Before(past) {

@@ -111,14 +111,11 @@ func (db *DB) OpenBook(ctx context.Context, name string) (daybook.BookID, error)
 	return daybook.BookID(id), explain("open book", err)
 }
 
-// Head returns the book's last position and recorded-at; the zero Head for a book
-// without events.
+// Head returns the last place given out in the book; the zero Head for a book that
+// is new.
 func (db *DB) Head(ctx context.Context, book daybook.BookID) (daybook.Head, error) {
 	head, err := db.head(ctx, `SELECT position, recorded_at FROM daybook.heads WHERE book_id = $1`, book)
-	if err != nil || head.Position == 0 {
-		return daybook.Head{}, explain("head", err)
-	}
-	return head, nil
+	return head, explain("head", err)
 }
 
 // Fence makes sure that nothing will ever be recorded at or before t beyond the

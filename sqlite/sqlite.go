@@ -149,18 +149,20 @@ func (db *DB) write(ctx context.Context, f func(ctx context.Context, conn *sql.C
 		return err
 	}
 	defer conn.Close()
+	// What ends the transaction does not look at ctx: it is finished once begun.
+	ended := context.WithoutCancel(ctx)
 	for {
 		_, err = conn.ExecContext(ctx, `BEGIN IMMEDIATE`)
 		if err == nil {
 			break
 		}
 		if !isBusy(err) || ctx.Err() != nil {
-			return explain(err)
+			// Where ctx ended meanwhile the driver reports that, although the
+			// transaction may have begun.
+			return explain(errors.Join(err, rollback(ended, conn)))
 		}
 	}
 	commit, err := f(ctx, conn)
-	// From here on ctx is not looked at: a commit that is half way is finished.
-	ended := context.WithoutCancel(ctx)
 	if err != nil || !commit {
 		return explain(errors.Join(err, rollback(ended, conn)))
 	}

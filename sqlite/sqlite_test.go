@@ -262,3 +262,37 @@ func TestAnyFileNameWorks(t *testing.T) {
 		}
 	}
 }
+
+// A context that ends at the moment at which the lock is granted: the driver says
+// that BEGIN failed although it has begun. Whoever left that transaction open would
+// hold the lock for ever.
+func TestACancelledWriterDoesNotKeepTheLock(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	book := openBook(t, openFile(t, path))
+	other, err := sql.Open("sqlite", path+"?_txlock=immediate&_busy_timeout=5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for i := range 400 {
+		tx, err := other.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatalf("after %d cancelled appends the lock is not to be had: %v", i, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			_, err := book.Append(ctx, note("cancelled", daybook.Any()))
+			done <- err
+		}()
+		time.Sleep(time.Duration(i%10) * 100 * time.Microsecond)
+		var release sync.WaitGroup
+		release.Go(func() { _ = tx.Rollback() })
+		release.Go(cancel)
+		release.Wait()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatalf("append %d, cancelled: %v", i, err)
+		}
+	}
+}
