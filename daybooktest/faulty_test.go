@@ -1,0 +1,201 @@
+package daybooktest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/daybook-go/daybook"
+)
+
+// mutant is an engine with one fault.
+type mutant struct {
+	name     string                              // the fault, in words
+	wrap     func(daybook.Driver) daybook.Driver // puts it into a sound engine
+	killedBy []string                            // a part of the name of each check that must see it
+	says     string                              // a part of what one of them says, where it could fail for other reasons
+}
+
+// faulty is a sound engine of which some calls are replaced.
+type faulty struct {
+	daybook.Driver
+	append func(context.Context, daybook.BookID, []daybook.Append) ([]daybook.Outcome, error)
+	read   func(context.Context, daybook.BookID, daybook.Query) ([]daybook.Recorded, error)
+	lookup func(context.Context, daybook.BookID, []daybook.UUID) ([]daybook.Recorded, error)
+	head   func(context.Context, daybook.BookID) (daybook.Head, error)
+	fence  func(context.Context, daybook.BookID, time.Time) (daybook.Head, error)
+}
+
+func (f *faulty) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+	if f.append != nil {
+		return f.append(ctx, book, batch)
+	}
+	return f.Driver.Append(ctx, book, batch)
+}
+
+func (f *faulty) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+	if f.read != nil {
+		return f.read(ctx, book, q)
+	}
+	return f.Driver.Read(ctx, book, q)
+}
+
+func (f *faulty) Lookup(ctx context.Context, book daybook.BookID, ids []daybook.UUID) ([]daybook.Recorded, error) {
+	if f.lookup != nil {
+		return f.lookup(ctx, book, ids)
+	}
+	return f.Driver.Lookup(ctx, book, ids)
+}
+
+func (f *faulty) Head(ctx context.Context, book daybook.BookID) (daybook.Head, error) {
+	if f.head != nil {
+		return f.head(ctx, book)
+	}
+	return f.Driver.Head(ctx, book)
+}
+
+func (f *faulty) Fence(ctx context.Context, book daybook.BookID, t time.Time) (daybook.Head, error) {
+	if f.fence != nil {
+		return f.fence(ctx, book, t)
+	}
+	return f.Driver.Fence(ctx, book, t)
+}
+
+// outcomes makes a mutant that changes every outcome of a sound engine.
+func outcomes(change func(*daybook.Outcome, daybook.Append)) func(daybook.Driver) daybook.Driver {
+	return func(d daybook.Driver) daybook.Driver {
+		return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+			out, err := d.Append(ctx, book, batch)
+			for i := range out {
+				change(&out[i], batch[i])
+			}
+			return out, err
+		}}
+	}
+}
+
+// queries makes a mutant that changes every query before a sound engine gets it.
+func queries(change func(*daybook.Query)) func(daybook.Driver) daybook.Driver {
+	return func(d daybook.Driver) daybook.Driver {
+		return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+			change(&q)
+			return d.Read(ctx, book, q)
+		}}
+	}
+}
+
+// seeing makes a mutant that changes all records that come out of a sound engine.
+func seeing(change func([]daybook.Recorded) []daybook.Recorded) func(daybook.Driver) daybook.Driver {
+	return func(d daybook.Driver) daybook.Driver {
+		return &faulty{
+			Driver: d,
+			append: outcomes(func(o *daybook.Outcome, _ daybook.Append) { o.Records = change(o.Records) })(d).Append,
+			read: func(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+				records, err := d.Read(ctx, book, q)
+				return change(records), err
+			},
+			lookup: func(ctx context.Context, book daybook.BookID, ids []daybook.UUID) ([]daybook.Recorded, error) {
+				records, err := d.Lookup(ctx, book, ids)
+				return change(records), err
+			},
+		}
+	}
+}
+
+// each makes such a change of a change to one record.
+func each(change func(*daybook.Recorded)) func([]daybook.Recorded) []daybook.Recorded {
+	return func(records []daybook.Recorded) []daybook.Recorded {
+		records = slices.Clone(records)
+		for i := range records {
+			change(&records[i])
+		}
+		return records
+	}
+}
+
+// appending makes a mutant with its own way of appending one by one.
+func appending(one func(context.Context, daybook.Driver, daybook.BookID, daybook.Append) (daybook.Outcome, error)) func(daybook.Driver) daybook.Driver {
+	return func(d daybook.Driver) daybook.Driver {
+		return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) (out []daybook.Outcome, err error) {
+			for _, a := range batch {
+				outcome, err := one(ctx, d, book, a)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, outcome)
+			}
+			return out, nil
+		}}
+	}
+}
+
+// only hands one append to a sound engine.
+func only(ctx context.Context, d daybook.Driver, book daybook.BookID, a daybook.Append) (daybook.Outcome, error) {
+	out, err := d.Append(ctx, book, []daybook.Append{a})
+	if err != nil {
+		return daybook.Outcome{}, err
+	}
+	return out[0], nil
+}
+
+// expecting is a with other expectations.
+func expecting(a daybook.Append, expected func(daybook.EncodedEntry) daybook.Expected) daybook.Append {
+	a.Entries = slices.Clone(a.Entries)
+	for i, e := range a.Entries {
+		a.Entries[i].Expected = expected(e)
+	}
+	return a
+}
+
+// number reads the present number of an aggregate, outside any lock.
+func number(ctx context.Context, d daybook.Driver, book daybook.BookID, id daybook.AggregateID) (int64, error) {
+	records, err := d.Read(ctx, book, daybook.Query{Aggregate: id, Reverse: true, Limit: 1})
+	if err != nil || len(records) == 0 {
+		return 0, err
+	}
+	return records[0].SequenceNumber, nil
+}
+
+// lateVisible hides every seventh event for a while, as an order from a sequence
+// does with the events of slow transactions; what is beyond is visible at once.
+func lateVisible(d daybook.Driver) daybook.Driver {
+	var mu sync.Mutex
+	seen := map[string]int{}
+	return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+		records, err := d.Read(ctx, book, q)
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.DeleteFunc(records, func(rec daybook.Recorded) bool {
+			key := fmt.Sprint(book, rec.Position)
+			seen[key]++
+			return rec.Position%7 == 3 && seen[key] < 3
+		}), err
+	}}
+}
+
+// forgetful makes up the answer to every third append.
+func forgetful(d daybook.Driver) daybook.Driver {
+	var appends atomic.Int64
+	return appending(func(ctx context.Context, d daybook.Driver, book daybook.BookID, a daybook.Append) (made daybook.Outcome, err error) {
+		if appends.Add(1)%3 != 0 {
+			return only(ctx, d, book, a)
+		}
+		head, err := d.Head(ctx, book)
+		for _, e := range a.Entries {
+			at, err := number(ctx, d, book, e.Aggregate)
+			if err != nil {
+				return made, err
+			}
+			for _, event := range e.Events {
+				at++
+				head.Position++
+				event.Aggregate, event.SequenceNumber, event.Position, event.RecordedAt = e.Aggregate, at, head.Position, now()
+				made.Records = append(made.Records, event)
+			}
+		}
+		return made, err
+	})(d)
+}

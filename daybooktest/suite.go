@@ -1,0 +1,163 @@
+package daybooktest
+
+import (
+	"context"
+	"runtime"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/daybook-go/daybook"
+)
+
+// Opener opens one more handle on one and the same database, as another process
+// would. Who asked closes it.
+type Opener func(t testing.TB) daybook.Driver
+
+// Driver holds an engine to the promises of a book, one sub-test each, named after
+// the numbers of the promises. fresh makes a migrated, empty database and says how
+// to open it; it is called a few times, and cleans up after itself when the t it
+// got ends.
+//
+// Every check works in books of its own, on a database that others have used. Some count
+// goroutines, so do not call t.Parallel before: those run first and one by one, the
+// others at the same time.
+//
+// Under "go test -short" the same checks run with fewer repetitions.
+func Driver(t *testing.T, fresh func(t testing.TB) Opener) {
+	t.Helper()
+	for _, c := range aloneChecks {
+		t.Run(c.name, func(t *testing.T) { c.run(t, fresh(t)) })
+	}
+	// Checks that run at the same time do not share a database: the racers of one
+	// would slow down those of the other.
+	free := make(chan [2]daybook.Driver, runtime.GOMAXPROCS(0))
+	for range cap(free) {
+		open := fresh(t)
+		free <- [2]daybook.Driver{opened(t, open), opened(t, open)}
+	}
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			drivers := <-free
+			defer func() { free <- drivers }()
+			c.hold(t, drivers[0], drivers[1])
+		})
+	}
+}
+
+// opened opens a handle that is closed when t ends.
+func opened(t testing.TB, open Opener) daybook.Driver {
+	t.Helper()
+	driver := open(t)
+	t.Cleanup(func() {
+		if err := driver.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return driver
+}
+
+// TB is what a check needs of a test. [testing.T] has it, and so has [rapid.T]; the
+// tests of this package have one that takes note of failures instead, and so can
+// show that a faulty engine fails.
+type TB interface {
+	rapid.TB
+	Context() context.Context
+	Cleanup(func())
+}
+
+// check is one promise, held in a book of its own.
+type check struct {
+	name string
+	run  func(*scene)
+}
+
+// hold runs c through two handles on one database, and audits the book afterwards.
+func (c check) hold(t TB, one, two daybook.Driver) {
+	t.Helper()
+	s := newScene(t, one, two)
+	c.run(s)
+	s.audit()
+}
+
+// aloneCheck is a promise about the handles themselves. It runs while nothing else
+// does.
+type aloneCheck struct {
+	name string
+	run  func(*testing.T, Opener)
+}
+
+// checks are the promises, in the order of the files they are in.
+var checks = []check{
+	{"I4 and I5: events are numbered 1, 2, 3 in their aggregate and in the book", numbersAreDense},
+	{"I8: every expectation holds exactly where it should", expectationsHold},
+	{"I8: one id belongs to one type of aggregate", oneTypePerID},
+	{"I2: a retry returns the original records and writes nothing", retryReturnsOriginals},
+	{"I2: ids are looked at before the expected number", idsBeforeExpected},
+	{"I2: other content under the same id is refused", otherContentIsRefused},
+	{"I2: an append of which only a part is known is refused", partlyKnownIsRefused},
+	{"I2: a failed append leaves its ids free", failureLeavesIDsFree},
+	{"I9: several aggregates are written together or not at all", allOrNothing},
+	{"I9: every append of a batch has its own outcome and sees those before it", batchOutcomes},
+	{"I2: a batch may repeat itself", batchRepeatsItself},
+	{"I9: a batch that is empty or refused writes nothing", batchOfNothing},
+	{"books know nothing of each other", booksAreApart},
+	{"opening a book at once from everywhere makes one book", oneBookPerName},
+
+	{"I8: of 32 writers with one expectation exactly one wins each round", oneWinnerEachRound},
+	{"I8: an aggregate opened 32 times at once is opened once", openedOnce},
+	{"I2: one append made 32 times at once is recorded once", recordedOnce},
+	{"I1: racing commands are all recorded, each once", everyCommandOnce},
+	{"I2: one key used 32 times at once is one command with 32 equal results", oneKeyOneResult},
+	{"I9: appends on the same aggregates in opposite orders do not block each other", oppositeOrders},
+	{"I8: histories of racing appends are linearizable", linearizable},
+
+	{"I6: a follower sees every event once and in order while others write", followerSeesAll},
+	{"I6: a log that numbers before it commits loses events for the same follower", controlLosesEvents},
+	{"I6 and I9: every snapshot holds whole appends from position 1 to the head", snapshotsAreWhole},
+	{"I7: an append begun after another was acknowledged comes after it", realTimeOrder},
+
+	{"I19: filtered and paged reads equal a filter over the whole", readsEqualFilter},
+	{"I19: every page size gives the same events", everyPageSize},
+	{"I19: a reader may append inside its loop, and the loop ends", appendInsideLoop},
+	{"I19: a reader that breaks off leaves nothing behind", breakingOff},
+	{"I19: a follower filters, and stops at its limit", followerFilters},
+	{"I1: every recorded event is found by its id, and no other", lookupFinds},
+
+	{"I14 and I15: the state at every point is the fold of a prefix", everyPoint},
+	{"I14: points beyond the last event are refused, never clamped", beyondTheEnd},
+	{"I15: what the book knew at a time in the future is the present, and says so", asOfTheFuture},
+	{"I15: what the book knew at a time is the same for ever, while others write", asOfIsStable},
+	{"I15: nothing is recorded at or before a fence beyond it", fenceHolds},
+	{"I15: a fence in the future moves no clock", fenceInTheFuture},
+	{"I15: a fence in an empty book holds", fenceInAnEmptyBook},
+	{"I15: the events of an append share one recorded time, and a later append has a later one", recordedTimes},
+	{"I16: occurred times are kept in UTC to the microsecond and never affect the order", occurredTimes},
+	{"I16: occurred times beyond the years 1000 to 8999 are refused", occurredTimesOutOfRange},
+
+	{"I22: what cannot be decoded fails loudly and can be read raw", undecodable},
+	{"I21: upcasting gives the same value every time and stored bytes never change", upcasting},
+	{"I21: an upcaster that panics is an error with the place", panickingUpcaster},
+	{"payloads come back as the same JSON", payloadsAreKept},
+	{"payloads nested as deep as they may be come back", deepPayloads},
+	{"metadata comes back as it was", metadataIsKept},
+	{"payloads that not every reader of JSON keeps are refused", payloadsRefused},
+	{"as many events as one append may have, and one more", eventsPerAppend},
+	{"as many bytes as one event may have, and one more", bytesPerEvent},
+	{"as many bytes as one append may have, and one more", bytesPerAppend},
+	{"appends that make no sense are refused by name of the field", badAppends},
+
+	{"I27: random appends and reads agree with a plain slice", agreesWithModel},
+
+	{"I3: a cancelled context writes nothing and says so", cancelledBefore},
+	{"I3: an append cancelled half way is recorded if and only if it says so", cancelledHalfWay},
+	{"a writer that waits for others can be cancelled", cancelledInLine},
+}
+
+// aloneChecks are about what a handle leaves behind.
+var aloneChecks = []aloneCheck{
+	{"breaking off, cancelling and closing leave no goroutine", leaveNoGoroutine},
+	{"calls on a closed handle fail and hurt nobody", closedHandle},
+	{"I1: what was acknowledged is there for the next process", nextProcess},
+}
