@@ -4,18 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/cenkalti/backoff/v5"
+	"slices"
 )
 
 // Book is one append-only log with one total order. It is safe for concurrent
 // use, by any number of goroutines and processes.
 type Book struct {
-	driver   Driver
-	id       BookID
-	name     string
-	registry *Registry
+	driver    Driver
+	id        BookID
+	name      string
+	registry  *Registry
+	committer committer
+	bell      bell
 }
 
 // Open opens the book of that name, and makes it when it is new. A name has 1 to
@@ -32,7 +32,9 @@ func Open(ctx context.Context, driver Driver, name string, registry *Registry) (
 	if err != nil {
 		return nil, fmt.Errorf("daybook: open book %s: %w", name, err)
 	}
-	return &Book{driver: driver, id: id, name: name, registry: registry}, nil
+	b := &Book{driver: driver, id: id, name: name, registry: registry}
+	b.committer.hand = b.hand
+	return b, nil
 }
 
 // Name returns the book's name.
@@ -55,8 +57,13 @@ type Entry struct {
 // differs or only some are there. Ids are looked at before Expected.
 //
 // Errors: [*ConflictError] when an aggregate is not as expected, [*TooLargeError],
-// [*InvalidError]; nothing is written then. After a lost reply Append tries again
-// until ctx ends, at most a minute, and only then is it [*OutcomeUnknownError].
+// [*InvalidError]; nothing is written then. Where the reply to the commit is lost,
+// Append finds out what became of it before it answers; [*OutcomeUnknownError] is
+// for a database that stays out of reach until ctx ends or ten minutes have passed,
+// and for a ctx that ends while the commit is under way.
+//
+// Appends that are made at the same time share a transaction, each with an outcome
+// of its own, so that many callers are faster than one.
 func (b *Book) Append(ctx context.Context, entries ...Entry) ([]Recorded, error) {
 	encoded, err := b.encode(entries)
 	if err != nil {
@@ -69,68 +76,47 @@ func (b *Book) Append(ctx context.Context, entries ...Entry) ([]Recorded, error)
 	return outcome.Records, outcome.Err
 }
 
-// settleFor bounds the attempts to find out what became of a commit.
-const settleFor = time.Minute
+// commit hands one append to the line of those that wait for the engine.
+func (b *Book) commit(ctx context.Context, a sizedAppend) (Outcome, error) {
+	outcome, err := b.committer.commit(ctx, a)
+	if err != nil && !errors.Is(err, ErrOutcomeUnknown) {
+		err = b.failed("append", err)
+	}
+	return outcome, err
+}
 
-// commit hands one append to the engine. A lost reply is settled by handing it in
-// again: the engine takes its lock, so it waits for the lost commit to end one way
-// or the other, and answers with the original records if it was recorded.
-func (b *Book) commit(ctx context.Context, a Append) (Outcome, error) {
-	unclear := false
-	outcomes, err := backoff.Retry(ctx, func() ([]Outcome, error) {
-		outcomes, err := b.driver.Append(ctx, b.id, []Append{a})
-		switch {
-		case err == nil:
-			return outcomes, nil
-		case errors.Is(err, ErrUnclear):
-			unclear = true
-			return nil, err
-		case unclear:
-			return nil, err // still out of reach
-		default:
-			return nil, backoff.Permanent(err)
-		}
-	}, backoff.WithMaxElapsedTime(settleFor))
-	if err == nil {
-		return outcomes[0], nil
+// hand gives a batch to the engine, and wakes those who wait for what it holds.
+func (b *Book) hand(ctx context.Context, batch []Append) ([]Outcome, error) {
+	outcomes, err := b.driver.Append(ctx, b.id, batch)
+	if slices.ContainsFunc(outcomes, func(o Outcome) bool { return len(o.Records) > 0 && !o.Duplicate }) {
+		b.bell.ring()
 	}
-	if !unclear {
-		return Outcome{}, b.failed("append", err)
-	}
-	unknown := &OutcomeUnknownError{Err: err}
-	for _, entry := range a.Entries {
-		for _, event := range entry.Events {
-			unknown.EventIDs = append(unknown.EventIDs, event.EventID)
-		}
-	}
-	return Outcome{}, unknown
+	return outcomes, err
 }
 
 // encode checks entries and brings them to the form the engine stores.
-func (b *Book) encode(entries []Entry) (Append, error) {
-	var out Append
-	var size sizes
+func (b *Book) encode(entries []Entry) (out sizedAppend, err error) {
 	seen := map[UUID]bool{}
 	ids := map[UUID]bool{}
 	for _, entry := range entries {
 		if err := errors.Join(entry.Aggregate.check(), entry.Expected.check()); err != nil {
-			return Append{}, err
+			return out, err
 		}
 		if seen[entry.Aggregate.ID] {
-			return Append{}, invalid("entries", "%s is there twice: put its events into one entry", entry.Aggregate)
+			return out, invalid("entries", "%s is there twice: put its events into one entry", entry.Aggregate)
 		}
 		seen[entry.Aggregate.ID] = true
 		if len(entry.Events) == 0 {
-			return Append{}, invalid("entry.events", "no events for %s: leave the entry out", entry.Aggregate)
+			return out, invalid("entry.events", "no events for %s: leave the entry out", entry.Aggregate)
 		}
 		encoded := EncodedEntry{Aggregate: entry.Aggregate, Expected: entry.Expected, Events: make([]Recorded, 0, len(entry.Events))}
 		for _, event := range entry.Events {
-			rec, err := b.encodeEvent(event, &size)
+			rec, err := b.encodeEvent(event, &out.sizes)
 			if err != nil {
-				return Append{}, fmt.Errorf("%s: %w", entry.Aggregate, err)
+				return out, fmt.Errorf("%s: %w", entry.Aggregate, err)
 			}
 			if ids[rec.EventID] {
-				return Append{}, invalid("event.id", "%s is there twice in one append: every event needs its own", rec.EventID)
+				return out, invalid("event.id", "%s is there twice in one append: every event needs its own", rec.EventID)
 			}
 			ids[rec.EventID] = true
 			encoded.Events = append(encoded.Events, rec)
@@ -138,7 +124,7 @@ func (b *Book) encode(entries []Entry) (Append, error) {
 		out.Entries = append(out.Entries, encoded)
 	}
 	if len(out.Entries) == 0 {
-		return Append{}, invalid("entries", "nothing to append: give at least one entry with one event")
+		return out, invalid("entries", "nothing to append: give at least one entry with one event")
 	}
 	return out, nil
 }
@@ -175,7 +161,13 @@ func (b *Book) encodeEvent(event Event, size *sizes) (Recorded, error) {
 	}, nil
 }
 
-// sizes counts one append towards its limits.
+// sizedAppend is an append that is within its limits.
+type sizedAppend struct {
+	Append
+	sizes
+}
+
+// sizes counts an append, or a batch, towards its limits.
 type sizes struct{ events, bytes int64 }
 
 func (s *sizes) add(payload, metadata int) error {

@@ -24,9 +24,13 @@
 // # Once
 //
 // Every append ends in one of three ways: done, refused with an error that names
-// the field and the fix, or, only while the database stays out of reach, unknown.
-// Appending the same events under the same ids again always settles it and returns
-// the original records. [Key] does this for commands.
+// the field and the fix, or unknown, only while the database stays out of reach or
+// where the caller gives up in the middle of a commit. Appending the same events
+// under the same ids again always settles it and returns the original records. [Key]
+// does this for commands.
+//
+// Appends that are made at the same time share a transaction, each with its own
+// outcome: many callers are faster than one.
 //
 // # Engines
 //

@@ -43,6 +43,11 @@ type Driver interface {
 	// earlier. So the Head returned has RecordedAt ≥ t unless t is in the future.
 	Fence(ctx context.Context, book BookID, t time.Time) (Head, error)
 
+	// Watch calls wake after another process has appended to the book, until ctx
+	// ends; then it returns. It may call it too often, and, where it has lost touch
+	// with the store, too seldom: followers look by themselves as well.
+	Watch(ctx context.Context, book BookID, wake func())
+
 	// Close frees what the engine holds. Calls under way may fail.
 	Close() error
 }

@@ -10,9 +10,9 @@ import (
 var (
 	// ErrConflict: another writer was first. Load again and decide again.
 	ErrConflict = errors.New("daybook: conflict")
-	// ErrOutcomeUnknown: the database stayed out of reach and it cannot be said
-	// whether the append was recorded. Append the same events with the same ids
-	// again: that settles it.
+	// ErrOutcomeUnknown: the database stayed out of reach, or the caller gave up in
+	// the middle of a commit, and it cannot be said whether the append was recorded.
+	// Append the same events with the same ids again: that settles it.
 	ErrOutcomeUnknown = errors.New("daybook: outcome unknown")
 	// ErrTooLarge: one of the limits of this package would be exceeded.
 	ErrTooLarge = errors.New("daybook: too large")

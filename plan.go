@@ -54,6 +54,44 @@ func Plan(batch []Append, s Survey) *Placement {
 	return &p.out
 }
 
+// Guess is Plan for an engine that is a round trip away: instead of looking, it
+// takes it that every aggregate is as the first append to it believes, and that all
+// events are new. Positions count from 1, until [Placement.Shift].
+//
+// The guess is true if, and only if, its rows can be written: if every row's place
+// follows the one before it and is free, and its event id is new. ok is false where
+// no such guess can be made: where nothing is to be written, where a belief is no
+// number, and where an append would be refused. Its ids may be recorded, so that it
+// is a retry, and writing the rows of others does not tell.
+func Guess(batch []Append) (p *Placement, ok bool) {
+	s := Survey{Aggregates: map[UUID]AggregateHead{}}
+	for _, a := range batch {
+		for _, entry := range a.Entries {
+			if _, seen := s.Aggregates[entry.Aggregate.ID]; seen {
+				continue
+			}
+			if entry.Expected.kind != expectExactly {
+				return nil, false
+			}
+			s.Aggregates[entry.Aggregate.ID] = AggregateHead{Type: entry.Aggregate.Type, SequenceNumber: entry.Expected.number}
+		}
+	}
+	p = Plan(batch, s)
+	for _, d := range p.decisions {
+		if d.err != nil || len(d.originals) > 0 {
+			return nil, false
+		}
+	}
+	return p, len(p.Rows) > 0
+}
+
+// Shift moves a guess behind the position that the engine has found the book at.
+func (p *Placement) Shift(position int64) {
+	for i := range p.Rows {
+		p.Rows[i].Position += position
+	}
+}
+
 type planner struct {
 	survey Survey
 	placed map[UUID]int // event id → index in out.Rows

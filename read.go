@@ -3,7 +3,6 @@ package daybook
 import (
 	"context"
 	"iter"
-	"time"
 )
 
 // Query says which events to read, and in which order. The zero Query is the
@@ -136,62 +135,4 @@ func nextPage(records []Recorded) int {
 		bytes += len(rec.Payload)
 	}
 	return max(1, min(maxPageEvents, pageBytes*len(records)/bytes))
-}
-
-// followPause is how long Follow waits before it asks an idle book again.
-const followPause = 25 * time.Millisecond
-
-// Follow is [Book.Read] that waits at the end for events to come, and so ends only
-// when ctx does (it yields ctx's error), when the caller breaks off, when Limit is
-// reached, or on an error. Every event is yielded once, in order of position,
-// whichever process appends it. A start beyond the head is a [*NotThereError]: the
-// book is not the one, or not in the state, that the position was remembered from.
-func (b *Book) Follow(ctx context.Context, q Query) iter.Seq2[Recorded, error] {
-	return func(yield func(Recorded, error) bool) {
-		if err := q.check(); err != nil {
-			yield(Recorded{}, err)
-			return
-		}
-		if q.Reverse || q.UntilPosition != 0 || q.UntilSequence != 0 {
-			yield(Recorded{}, invalid("query", "a follower goes forward without end: leave out Reverse and the Until bounds"))
-			return
-		}
-		limit, seen := q.Limit, 0
-		counted := func(rec Recorded, err error) bool {
-			seen++
-			return yield(rec, err)
-		}
-		for {
-			// Everything at or below the head is visible, so what a filter passes
-			// over is never scanned again.
-			head, err := b.Head(ctx)
-			if err != nil {
-				yield(Recorded{}, err)
-				return
-			}
-			if q.AfterPosition > head.Position {
-				// The book was restored, or it is another one. To wait until the head
-				// comes by would be to skip what is recorded meanwhile.
-				yield(Recorded{}, &NotThereError{What: "position", Asked: q.AfterPosition, Last: head.Position, Subject: "book " + b.name})
-				return
-			}
-			if head.Position > q.AfterPosition {
-				q.UntilPosition = head.Position
-				if !b.readPages(ctx, q, counted) || (limit > 0 && seen == limit) {
-					return
-				}
-				q.AfterPosition = head.Position
-				if limit > 0 {
-					q.Limit = limit - seen
-				}
-				continue
-			}
-			select {
-			case <-ctx.Done():
-				yield(Recorded{}, ctx.Err())
-				return
-			case <-time.After(followPause):
-			}
-		}
-	}
 }

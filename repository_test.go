@@ -57,10 +57,22 @@ type counterRepository = daybook.Repository[int, add, counterEvent]
 
 func newDriver(t *testing.T) daybook.Driver {
 	t.Helper()
+	return openFile(t, newFile(t))
+}
+
+// newFile returns the path of a migrated, empty file.
+func newFile(t *testing.T) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "book.db")
 	if err := sqlite.Migrate(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// openFile opens a file as one more process would.
+func openFile(t *testing.T, path string) daybook.Driver {
+	t.Helper()
 	db, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)

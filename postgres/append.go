@@ -15,8 +15,9 @@ import (
 
 const (
 	// commitTimeout bounds the wait for the reply to a commit, whatever the
-	// caller's ctx says: to give up earlier would leave its outcome unclear.
-	commitTimeout = 30 * time.Second
+	// caller's ctx says. It is longer than lock_timeout, as the wait for the head
+	// may be part of it.
+	commitTimeout = 60 * time.Second
 	// rollbackTimeout bounds the attempt to leave a connection fit for the pool.
 	rollbackTimeout = 5 * time.Second
 )
@@ -44,44 +45,107 @@ CROSS JOIN LATERAL (
 	LIMIT 1
 ) AS last`
 
-	// appendSQL writes events behind position $2 of book $1 and returns their
-	// recorded_at. $3 … $11 are arrays, one element an event.
-	appendSQL = `SELECT daybook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	// appendSQL writes events to book $1, whose head is at position $2 unless that
+	// is null. It returns the position before them and their recorded_at. $3 … $11
+	// are arrays, one element an event.
+	appendSQL = `SELECT before, stamp FROM daybook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 )
 
-// Append settles the batch in one transaction of two round trips: lock the head
-// and look up what [daybook.Plan] needs; write what it answers and commit. See
-// [daybook.Driver] for its promise.
+// Append settles the batch in one transaction; see [daybook.Driver] for its promise.
 //
-// Until the commit is sent, a lost connection and a deadlock are tried again.
+// At first it takes the writers at their word and writes what follows from it: one
+// statement, one round trip, and nothing that could be left locked. Where the server
+// finds that somebody was wrong, it has written nothing, and the batch is judged by
+// what is there. Until that commit is sent, a lost connection and a deadlock are
+// tried again.
 func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
 	var outcomes []daybook.Outcome
 	err := db.do(ctx, func(conn *pgx.Conn) error {
 		var err error
-		outcomes, err = appendOn(ctx, conn, book, batch)
+		if plan, ok := daybook.Guess(batch); ok {
+			if outcomes, err = appendGuess(ctx, conn, book, plan); !wrongGuess(err) {
+				return err
+			}
+		}
+		outcomes, err = appendLocked(ctx, conn, book, batch)
 		return err
 	})
+	if unkept(err) {
+		return db.appendApart(ctx, book, batch, err)
+	}
 	return outcomes, explain("append", err)
 }
 
-// appendOn is Append on one connection. It leaves no transaction open on a
-// connection that still works.
-func appendOn(ctx context.Context, conn *pgx.Conn, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+// appendApart is Append for a batch with a payload that the server cannot keep: each
+// append by itself, so that only the one at fault is refused, with the cause.
+func (db *DB) appendApart(ctx context.Context, book daybook.BookID, batch []daybook.Append, cause error) ([]daybook.Outcome, error) {
+	if len(batch) == 1 {
+		return []daybook.Outcome{{Err: &daybook.InvalidError{Field: "payload", Reason: "PostgreSQL cannot keep it: " + cause.Error()}}}, nil
+	}
+	var outcomes []daybook.Outcome
+	for i := range batch {
+		one, err := db.Append(ctx, book, batch[i:i+1])
+		if err != nil {
+			return nil, err
+		}
+		outcomes = append(outcomes, one...)
+	}
+	return outcomes, nil
+}
+
+// appendGuess writes a guess and commits it, in one statement. The statement waits
+// for the head; when ctx ends, the server is asked to give up, and what it answers
+// holds.
+func appendGuess(ctx context.Context, conn *pgx.Conn, book daybook.BookID, plan *daybook.Placement) ([]daybook.Outcome, error) {
+	params, err := appendParams(book, nil, plan.Rows)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	place, err := uncancelled(ctx, conn, func(ctx context.Context) (place place, err error) {
+		err = conn.QueryRow(ctx, appendSQL, params...).Scan(&place.before, &place.recordedAt)
+		return place, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	plan.Shift(place.before)
+	return plan.Outcomes(place.recordedAt.UTC()), nil
+}
+
+// wrongGuess reports whether err says that a guess did not hold.
+func wrongGuess(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && !errors.Is(err, daybook.ErrUnclear) && (refused.Code == codeHole || refused.Code == codeUnique)
+}
+
+// appendLocked is Append in two round trips: lock the head and look up what
+// [daybook.Plan] needs; write what it answers and commit. It leaves no transaction
+// open on a connection that still works.
+func appendLocked(ctx context.Context, conn *pgx.Conn, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
 	survey, err := lockAndSurvey(ctx, conn, book, batch)
 	if err != nil {
 		rollback(ctx, conn)
 		return nil, err
 	}
 	plan := daybook.Plan(batch, survey)
-	if len(plan.Rows) == 0 {
+	if len(plan.Rows) == 0 && len(survey.Recorded) == 0 {
 		rollback(ctx, conn)
 		return plan.Outcomes(time.Time{}), nil
 	}
-	recordedAt, err := writeAndCommit(ctx, conn, book, survey.Position, plan.Rows)
+	place, err := writeAndCommit(ctx, conn, book, survey.Position, plan.Rows)
 	if err != nil {
 		return nil, err
 	}
-	return plan.Outcomes(recordedAt), nil
+	return plan.Outcomes(place.recordedAt.UTC()), nil
+}
+
+// place is what daybook.append answers: where the book was, and when.
+type place struct {
+	before     int64
+	recordedAt time.Time
 }
 
 // lockAndSurvey begins a transaction, waits for the head and asks what the planner
@@ -136,38 +200,81 @@ func idsOf(batch []daybook.Append) (aggregates, events pgtype.FlatArray[pgtype.U
 
 func uuidParam(id daybook.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
-// writeAndCommit writes rows behind head and commits, in one round trip. From the
-// moment it is sent, ctx has no say any more.
-func writeAndCommit(ctx context.Context, conn *pgx.Conn, book daybook.BookID, head int64, rows []daybook.Recorded) (time.Time, error) {
-	params, err := appendParams(book, head, rows)
+// writeAndCommit writes rows behind head and commits, in one round trip.
+//
+// Without rows, all there is to answer with was recorded before: by whom and how is
+// not known. So the head is written once more: when that commit has been
+// acknowledged, what was committed before it is as safe as any acknowledged append,
+// on this server and on the standbys it waits for.
+func writeAndCommit(ctx context.Context, conn *pgx.Conn, book daybook.BookID, head int64, rows []daybook.Recorded) (place, error) {
+	params, err := appendParams(book, &head, rows)
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		rollback(ctx, conn)
-		return time.Time{}, err
+		return place{}, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
-	defer cancel()
-
-	var recordedAt time.Time
+	var placed place
 	var trip pgx.Batch
-	trip.Queue(appendSQL, params...).QueryRow(func(row pgx.Row) error { return row.Scan(&recordedAt) })
+	write := func(row pgx.Row) error { return row.Scan(&placed.before, &placed.recordedAt) }
+	if len(rows) > 0 {
+		trip.Queue(appendSQL, params...).QueryRow(write)
+	} else {
+		trip.Queue(fenceSQL, int64(book), pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}).QueryRow(write)
+	}
 	trip.Queue(commitSQL).Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
 			return fmt.Errorf("the server answered the commit with %s", tag)
 		}
 		return nil
 	})
-	err = conn.SendBatch(ctx, &trip).Close()
-	if err == nil {
-		return recordedAt.UTC(), nil
+	return uncancelled(ctx, conn, func(ctx context.Context) (place, error) {
+		return placed, conn.SendBatch(ctx, &trip).Close()
+	})
+}
+
+// uncancelled sends a commit, and waits for the reply whatever becomes of ctx: to
+// give up earlier would leave the outcome unclear. When ctx ends, the server is asked
+// to cancel the statement; it may, or may have committed, and says which. An error
+// that leaves the outcome unclear is [daybook.ErrUnclear].
+func uncancelled(ctx context.Context, conn *pgx.Conn, send func(context.Context) (place, error)) (place, error) {
+	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	asked := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(asked)
+		asking, done := context.WithTimeout(waiting, rollbackTimeout)
+		defer done()
+		_ = conn.PgConn().CancelRequest(asking) // where it fails, there is still the reply to wait for
+	})
+	delete(conn.PgConn().CustomData(), warned)
+	placed, err := send(waiting)
+	cancelled := !stop()
+	if cancelled {
+		<-asked
 	}
-	if !refused(conn, err) {
-		return time.Time{}, fmt.Errorf("%w: %w", daybook.ErrUnclear, err)
+	sure := err == nil || refused(conn, err)
+	if warning := conn.PgConn().CustomData()[warned]; warning != nil && sure {
+		// Such as that the wait for a standby was cancelled: committed here, and
+		// perhaps nowhere else.
+		sure, err = false, fmt.Errorf("the server warned: %v", warning)
 	}
-	rollback(ctx, conn)
-	return time.Time{}, err
+	if cancelled {
+		// The request may arrive late, and must not meet another's statement.
+		closing, done := context.WithTimeout(waiting, rollbackTimeout)
+		defer done()
+		_ = conn.Close(closing)
+	}
+	switch {
+	case !sure:
+		return placed, fmt.Errorf("%w: %w", daybook.ErrUnclear, err)
+	case err != nil && cancelled:
+		return placed, errors.Join(ctx.Err(), err)
+	case err != nil:
+		rollback(ctx, conn)
+	}
+	return placed, err
 }
 
 // refused reports whether err proves that the transaction on conn was not
@@ -191,8 +298,8 @@ func rollback(ctx context.Context, conn *pgx.Conn) {
 	_, _ = conn.Exec(ctx, rollbackSQL)
 }
 
-// appendParams returns the parameters of appendSQL.
-func appendParams(book daybook.BookID, head int64, rows []daybook.Recorded) ([]any, error) {
+// appendParams returns the parameters of appendSQL; head is nil where it is not known.
+func appendParams(book daybook.BookID, head *int64, rows []daybook.Recorded) ([]any, error) {
 	n := len(rows)
 	var (
 		aggregateTypes  = make(pgtype.FlatArray[string], n)

@@ -20,7 +20,7 @@ const codeNull = "23502"
 // call calls daybook.append as any program could, in a transaction of its own.
 func call(t *testing.T, conn *pgx.Conn, book daybook.BookID, head int64, rows ...daybook.Recorded) error {
 	t.Helper()
-	params, err := appendParams(book, head, rows)
+	params, err := appendParams(book, &head, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestAppendFunction(t *testing.T) {
 func TestAppendFunctionChecksItsArrays(t *testing.T) {
 	t.Parallel()
 	_, book, conn := openBook(t)
-	params, err := appendParams(book, 0, []daybook.Recorded{row(account(), 1), row(account(), 1)})
+	params, err := appendParams(book, new(int64(0)), []daybook.Recorded{row(account(), 1), row(account(), 1)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // "insert" is its baseline: the same row by a plain INSERT of its own transaction,
 // on the same connections, without order and without any check.
 func BenchmarkAppend(b *testing.B) {
-	for _, goroutines := range []int{1, 64} {
+	for _, goroutines := range []int{1, 8, 64} {
 		dsn := migrated.DSN(b)
 		db, conn := openDB(b, with(b, dsn, "pool_max_conns", strconv.Itoa(goroutines))), connect(b, dsn)
 		book, err := db.OpenBook(b.Context(), "main")

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-go/daybook"
@@ -42,9 +43,14 @@ const maxTries = 3
 // dsn may set the size of the pool (pool_max_conns) and the settings of the
 // sessions, such as application_name. An open transaction that its client has
 // left silent is ended after idle_in_transaction_session_timeout, here 10 s, so
-// that it cannot hold up a book for long.
+// that it cannot hold up a book for long; nobody waits for a lock longer than
+// lock_timeout, here 30 s.
+//
+// A server that could lose what it has acknowledged, because fsync, full_page_writes
+// or synchronous_commit is off, is refused with a [*daybook.InvalidError], unless dsn
+// has the parameter allow_data_loss=on.
 func Open(ctx context.Context, dsn string) (*DB, error) {
-	config, err := parse(dsn)
+	config, lossAllowed, err := parse(dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +65,9 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		return nil, explain("open", err)
 	}
 	err = checkTables(ctx, conn.Conn())
+	if err == nil && !lossAllowed {
+		err = checkDurable(ctx, conn.Conn())
+	}
 	conn.Release()
 	if err != nil {
 		pool.Close()
@@ -68,11 +77,19 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 }
 
 // parse reads dsn and adds the settings that this package relies on.
-func parse(dsn string) (*pgxpool.Config, error) {
-	config, err := pgxpool.ParseConfig(dsn)
+func parse(dsn string) (config *pgxpool.Config, lossAllowed bool, err error) {
+	config, err = pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: the address of the database: %w", err) // pgx leaves the password out
+		return nil, false, fmt.Errorf("postgres: the address of the database: %w", err) // pgx leaves the password out
 	}
+	switch value := config.ConnConfig.RuntimeParams[allowDataLoss]; value {
+	case "", "off":
+	case "on":
+		lossAllowed = true
+	default:
+		return nil, false, &daybook.InvalidError{Field: allowDataLoss, Reason: fmt.Sprintf("%q is neither on nor off", value)}
+	}
+	delete(config.ConnConfig.RuntimeParams, allowDataLoss)
 	// Rows are decoded from the binary form that this mode gives.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	params := config.ConnConfig.RuntimeParams
@@ -87,13 +104,22 @@ func parse(dsn string) (*pgxpool.Config, error) {
 	for name, value := range map[string]string{
 		"application_name":                    "daybook",
 		"idle_in_transaction_session_timeout": "10s",
+		"lock_timeout":                        "30s",
 	} {
 		if params[name] == "" {
 			params[name] = value
 		}
 	}
-	return config, nil
+	config.ConnConfig.OnNotice = func(conn *pgconn.PgConn, notice *pgconn.Notice) {
+		if notice.SeverityUnlocalized == "WARNING" {
+			conn.CustomData()[warned] = notice.Message
+		}
+	}
+	return config, lossAllowed, nil
 }
+
+// warned is where a connection keeps the last warning of its server.
+const warned = "daybook: warned"
 
 // Close ends all connections, after waiting for the calls under way.
 func (db *DB) Close() error {
@@ -118,10 +144,14 @@ func (db *DB) Head(ctx context.Context, book daybook.BookID) (daybook.Head, erro
 	return head, explain("head", err)
 }
 
+// fenceSQL moves the recorded_at of the head of book $1 up to $2, or to the clock
+// when that is earlier, and returns the head.
+const fenceSQL = `SELECT head_position, head_recorded_at FROM daybook.fence($1, $2)`
+
 // Fence makes sure that nothing will ever be recorded at or before t beyond the
 // head it returns; see [daybook.Driver].
 func (db *DB) Fence(ctx context.Context, book daybook.BookID, t time.Time) (daybook.Head, error) {
-	head, err := db.head(ctx, `SELECT head_position, head_recorded_at FROM daybook.fence($1, $2)`, book, t)
+	head, err := db.head(ctx, fenceSQL, book, t)
 	return head, explain("fence", err)
 }
 

@@ -49,7 +49,7 @@ const serverVersionSQL = `SELECT current_setting('server_version_num')::integer`
 // A schema newer than this program, and a server older than PostgreSQL 15, is an
 // error that wraps [daybook.ErrSchema].
 func Migrate(ctx context.Context, dsn string) (err error) {
-	config, err := parse(dsn)
+	config, _, err := parse(dsn)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,23 @@ func waitFor(t testing.TB, conn *pgx.Conn, condition string) int32 {
 
 const waitsForTheHead = `wait_event_type = 'Lock'`
 
+// bothWays runs a test with an append that is guessed and one that is not.
+func bothWays(t *testing.T, test func(t *testing.T, one func() daybook.Append)) {
+	t.Helper()
+	t.Run("guessed", func(t *testing.T) {
+		t.Parallel()
+		test(t, func() daybook.Append {
+			a := deposits(account(), 1)
+			a.Entries[0].Expected = daybook.NoEvents()
+			return a
+		})
+	})
+	t.Run("locked", func(t *testing.T) {
+		t.Parallel()
+		test(t, func() daybook.Append { return deposits(account(), 1) })
+	})
+}
+
 func lockHead(t testing.TB, conn *pgx.Conn, book daybook.BookID) {
 	t.Helper()
 	exec(t, conn, `BEGIN`)
@@ -58,19 +75,22 @@ func lockHead(t testing.TB, conn *pgx.Conn, book daybook.BookID) {
 
 func TestCancelledWhileWaiting(t *testing.T) {
 	t.Parallel()
-	db, book, conn := openBook(t)
-	lockHead(t, conn, book)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := appendAside(ctx, db, book, deposits(account(), 1))
-	waitFor(t, conn, waitsForTheHead)
-	cancel()
-	if got := <-done; !errors.Is(got.err, context.Canceled) || errors.Is(got.err, daybook.ErrUnclear) {
-		t.Errorf("error is %v", got.err)
-	}
-	exec(t, conn, `COMMIT`)
-	wantHead(t, conn, book, 0)
-	appendOne(t, db, book, deposits(account(), 1))
-	wantHead(t, conn, book, 1)
+	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+		t.Helper()
+		db, book, conn := openBook(t)
+		lockHead(t, conn, book)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := appendAside(ctx, db, book, one())
+		waitFor(t, conn, waitsForTheHead)
+		cancel()
+		if got := <-done; !errors.Is(got.err, context.Canceled) || errors.Is(got.err, daybook.ErrUnclear) {
+			t.Errorf("error is %v", got.err)
+		}
+		exec(t, conn, `COMMIT`)
+		wantHead(t, conn, book, 0)
+		appendOne(t, db, book, one())
+		wantHead(t, conn, book, 1)
+	})
 }
 
 // atInsert makes the server run a statement in the middle of every append.
@@ -82,30 +102,36 @@ func atInsert(t testing.TB, conn *pgx.Conn, statement string) {
 
 func TestCancelledWhileCommitting(t *testing.T) {
 	t.Parallel()
-	db, book, conn := openBook(t)
-	atInsert(t, conn, `PERFORM pg_sleep(0.5)`)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := appendAside(ctx, db, book, deposits(account(), 1))
-	waitFor(t, conn, `wait_event = 'PgSleep'`)
-	cancel()
-	if got := <-done; got.err != nil || got.outcomes[0].Records[0].Position != 1 {
-		t.Errorf("outcomes are %+v, error %v", got.outcomes, got.err)
-	}
-	wantHead(t, conn, book, 1)
+	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+		t.Helper()
+		db, book, conn := openBook(t)
+		atInsert(t, conn, `PERFORM pg_sleep(0.5)`)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := appendAside(ctx, db, book, one())
+		waitFor(t, conn, `wait_event = 'PgSleep'`)
+		cancel()
+		if got := <-done; !errors.Is(got.err, context.Canceled) || errors.Is(got.err, daybook.ErrUnclear) {
+			t.Errorf("outcomes are %+v, error %v, want it cancelled by the server", got.outcomes, got.err)
+		}
+		wantHead(t, conn, book, 0)
+	})
 }
 
 func TestErrorWhileCommitting(t *testing.T) {
 	t.Parallel()
-	db, book, conn := openBook(t)
-	atInsert(t, conn, `RAISE 'the disk is full' USING ERRCODE = '53100'`)
-	_, err := db.Append(t.Context(), book, []daybook.Append{deposits(account(), 1)})
-	if err == nil || errors.Is(err, daybook.ErrUnclear) || !strings.Contains(err.Error(), "make room") {
-		t.Errorf("error is %v", err)
-	}
-	wantHead(t, conn, book, 0)
-	if open := value[int64](t, conn, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'daybook' AND datname = current_database() AND state <> 'idle'`); open != 0 {
-		t.Errorf("%d connections are left in a transaction", open)
-	}
+	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+		t.Helper()
+		db, book, conn := openBook(t)
+		atInsert(t, conn, `RAISE 'the disk is full' USING ERRCODE = '53100'`)
+		_, err := db.Append(t.Context(), book, []daybook.Append{one()})
+		if err == nil || errors.Is(err, daybook.ErrUnclear) || !strings.Contains(err.Error(), "make room") {
+			t.Errorf("error is %v", err)
+		}
+		wantHead(t, conn, book, 0)
+		if open := value[int64](t, conn, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'daybook' AND datname = current_database() AND state <> 'idle'`); open != 0 {
+			t.Errorf("%d connections are left in a transaction", open)
+		}
+	})
 }
 
 func TestLostWhileWaiting(t *testing.T) {
@@ -123,48 +149,78 @@ func TestLostWhileWaiting(t *testing.T) {
 
 func TestLostWhileWriting(t *testing.T) {
 	t.Parallel()
-	db, book, conn := openBook(t)
-	atInsert(t, conn, `PERFORM pg_terminate_backend(pg_backend_pid())`)
-	a := deposits(account(), 1)
-	_, err := db.Append(t.Context(), book, []daybook.Append{a})
-	if !errors.Is(err, daybook.ErrUnclear) || sqlState(err) != "57P01" {
-		t.Errorf("error is %v", err)
-	}
-	exec(t, conn, `DROP TRIGGER at_insert ON daybook.events`)
-	wantHead(t, conn, book, 0)
-	outcomes, err := db.Append(t.Context(), book, []daybook.Append{a})
-	if err != nil || outcomes[0].Duplicate {
-		t.Errorf("outcomes are %+v, error %v", outcomes, err)
-	}
-	wantHead(t, conn, book, 1)
+	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+		t.Helper()
+		db, book, conn := openBook(t)
+		atInsert(t, conn, `PERFORM pg_terminate_backend(pg_backend_pid())`)
+		a := one()
+		_, err := db.Append(t.Context(), book, []daybook.Append{a})
+		if !errors.Is(err, daybook.ErrUnclear) || sqlState(err) != "57P01" {
+			t.Errorf("error is %v", err)
+		}
+		exec(t, conn, `DROP TRIGGER at_insert ON daybook.events`)
+		wantHead(t, conn, book, 0)
+		outcomes, err := db.Append(t.Context(), book, []daybook.Append{a})
+		if err != nil || outcomes[0].Duplicate {
+			t.Errorf("outcomes are %+v, error %v", outcomes, err)
+		}
+		wantHead(t, conn, book, 1)
+	})
 }
 
-// The commit is in the log and waits for a standby that does not exist when its
-// connection is ended: the error looks like the one of TestLostWhileWriting, and
-// the event is there.
+// The commit is in the log and waits for a standby that does not exist. When its
+// connection is ended, the error looks like the one of TestLostWhileWriting, when the
+// wait is cancelled there is a warning and no error; in both cases the event is there.
 func TestLostAfterCommit(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
-	if err := Migrate(t.Context(), server.DSN()); err != nil {
-		t.Fatal(err)
+	for _, end := range []string{"pg_terminate_backend", "pg_cancel_backend"} {
+		t.Run(end, func(t *testing.T) {
+			t.Parallel()
+			server := pgtest.Start(t)
+			if err := Migrate(t.Context(), server.DSN()); err != nil {
+				t.Fatal(err)
+			}
+			db, book, conn := openBookAt(t, server.DSN())
+			exec(t, conn, `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`)
+			exec(t, conn, `SELECT pg_reload_conf()`)
+			a, done := appendUntilOneWaits(t, db, book)
+			exec(t, conn, `SELECT `+end+`($1)`, waitFor(t, conn, waitsForAStandby))
+			if got := <-done; !errors.Is(got.err, daybook.ErrUnclear) {
+				t.Errorf("outcomes are %+v, error %v", got.outcomes, got.err)
+			}
+			position := value[int64](t, conn, `SELECT position FROM daybook.heads`)
+			// That it is there does not make it safe: the retry waits for the standby too.
+			done = appendAside(t.Context(), db, book, a)
+			waitFor(t, conn, waitsForAStandby)
+			exec(t, conn, `ALTER SYSTEM SET synchronous_standby_names = ''`)
+			exec(t, conn, `SELECT pg_reload_conf()`)
+			if got := <-done; got.err != nil || !got.outcomes[0].Duplicate || got.outcomes[0].Records[1].Position != position {
+				t.Errorf("outcomes are %+v, error %v", got.outcomes, got.err)
+			}
+			wantHead(t, conn, book, position)
+		})
 	}
-	db, book, conn := openBookAt(t, server.DSN())
-	exec(t, conn, `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`)
-	exec(t, conn, `SELECT pg_reload_conf()`)
-	a := deposits(account(), 2)
-	done := appendAside(t.Context(), db, book, a)
-	exec(t, conn, `SELECT pg_terminate_backend($1)`, waitFor(t, conn, `wait_event = 'SyncRep'`))
-	if got := <-done; !errors.Is(got.err, daybook.ErrUnclear) {
-		t.Errorf("error is %v", got.err)
-	}
-	exec(t, conn, `ALTER SYSTEM RESET synchronous_standby_names`)
-	exec(t, conn, `SELECT pg_reload_conf()`)
-	outcomes, err := db.Append(t.Context(), book, []daybook.Append{a})
-	if err != nil || !outcomes[0].Duplicate || outcomes[0].Records[1].Position != 2 {
-		t.Errorf("outcomes are %+v, error %v", outcomes, err)
-	}
-	wantHead(t, conn, book, 2)
 }
+
+// appendUntilOneWaits appends until the server has heard of its standby, and returns
+// the append that waits for it.
+func appendUntilOneWaits(t *testing.T, db *DB, book daybook.BookID) (daybook.Append, <-chan result) {
+	t.Helper()
+	for {
+		a := deposits(account(), 2)
+		done := appendAside(t.Context(), db, book, a)
+		select {
+		case got := <-done:
+			if got.err != nil {
+				t.Fatal(got.err)
+			}
+		case <-time.After(time.Second):
+			return a, done
+		}
+	}
+}
+
+const waitsForAStandby = `wait_event = 'SyncRep'`
 
 func TestServerDownAndBack(t *testing.T) {
 	t.Parallel()
@@ -213,13 +269,42 @@ func TestSessionSettings(t *testing.T) {
 	t.Parallel()
 	db, _, _ := openBookAt(t, with(t, migrated.DSN(t), "application_name", "mine"))
 	for setting, want := range map[string]string{
-		"application_name": "mine", "idle_in_transaction_session_timeout": "10s", "TimeZone": "UTC",
+		"application_name": "mine", "idle_in_transaction_session_timeout": "10s", "lock_timeout": "30s", "TimeZone": "UTC",
 		"default_transaction_isolation": "read committed", "synchronous_commit": "on", "fsync": "on",
 	} {
 		var got string
 		if err := db.pool.QueryRow(t.Context(), `SELECT current_setting($1)`, setting).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, want %s, error %v", setting, got, want, err)
 		}
+	}
+}
+
+func TestAServerThatLosesDataIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, settings := range [][]string{{"fsync=off"}, {"full_page_writes=off"}, {"synchronous_commit=off"}, {"fsync=off", "synchronous_commit=off"}} {
+		t.Run(strings.Join(settings, " "), func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.Start(t, settings...).DSN()
+			if err := Migrate(t.Context(), dsn); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Open(t.Context(), dsn)
+			if !errors.Is(err, daybook.ErrInvalid) || !strings.Contains(err.Error(), "allow_data_loss=on") {
+				t.Errorf("error is %v", err)
+			}
+			for _, setting := range settings {
+				if name, _, _ := strings.Cut(setting, "="); err == nil || !strings.Contains(err.Error(), name) {
+					t.Errorf("error is %v, want it to name %s", err, name)
+				}
+			}
+			openDB(t, with(t, dsn, "allow_data_loss", "on"))
+		})
+	}
+	if _, err := Open(t.Context(), with(t, migrated.DSN(t), "synchronous_commit", "off")); !errors.Is(err, daybook.ErrInvalid) {
+		t.Errorf("a session with synchronous_commit=off: error is %v", err)
+	}
+	if _, err := Open(t.Context(), with(t, migrated.DSN(t), "allow_data_loss", "perhaps")); !errors.Is(err, daybook.ErrInvalid) {
+		t.Errorf("allow_data_loss=perhaps: error is %v", err)
 	}
 }
 

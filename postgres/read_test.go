@@ -183,7 +183,7 @@ func TestAppendDoesNotSlowDown(t *testing.T) {
 	aggregate := account()
 	read := func() int64 {
 		for range 10 {
-			if _, err := appendOn(t.Context(), conn.Conn(), book, []daybook.Append{deposits(aggregate, 1)}); err != nil {
+			if _, err := appendLocked(t.Context(), conn.Conn(), book, []daybook.Append{deposits(aggregate, 1)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -161,13 +161,16 @@ END
 $$;
 -- +goose StatementEnd
 
--- append writes events beyond the position head and returns their recorded_at. The
+-- append writes events and returns the position before the first one, and their
+-- recorded_at. Where head is given, the book's head must be at that position. The
 -- update takes the head's lock where the caller has not, and the positions are
 -- given here: no client, however wrong, makes a hole or writes out of order.
+--
+-- Whoever listens to the channel daybook is told the book's id: a hint to look.
 -- +goose StatementBegin
 CREATE FUNCTION daybook.append(
     book             bigint,
-    head             bigint,
+    head             bigint, -- or null
     aggregate_types  text[],
     aggregate_ids    uuid[],
     sequence_numbers bigint[],
@@ -176,13 +179,14 @@ CREATE FUNCTION daybook.append(
     schema_versions  integer[],
     payloads         jsonb[],
     metadatas        jsonb[],
-    occurred_ats     timestamptz[] -- null where it is to equal recorded_at
-) RETURNS timestamptz
+    occurred_ats     timestamptz[], -- null where it is to equal recorded_at
+    OUT before       bigint,
+    OUT stamp        timestamptz
+)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     number CONSTANT bigint := cardinality(event_ids);
-    stamp  timestamptz;
     wrong  record;
 BEGIN
     IF number IS NULL OR number = 0
@@ -197,10 +201,10 @@ BEGIN
     UPDATE daybook.heads AS h
         SET position = h.position + number,
             recorded_at = greatest(clock_timestamp(), h.recorded_at + interval '1 microsecond')
-        WHERE h.book_id = book AND h.position = head
-        RETURNING h.recorded_at INTO stamp;
+        WHERE h.book_id = book AND (head IS NULL OR h.position = head)
+        RETURNING h.position - number, h.recorded_at INTO before, stamp;
     IF NOT found THEN
-        RAISE EXCEPTION 'daybook: append: the head of book % is not at position %', book, head USING ERRCODE = 'ZD002';
+        RAISE EXCEPTION 'daybook: append: there is no book % with its head at position %', book, coalesce(head::text, 'any') USING ERRCODE = 'ZD002';
     END IF;
 
     -- What comes before an event must be in this call or recorded, of the same type.
@@ -226,13 +230,13 @@ BEGIN
     INSERT INTO daybook.events (
             book_id, position, aggregate_type, aggregate_id, sequence_number, event_id, event_type,
             schema_version, payload, metadata, occurred_at, recorded_at)
-        SELECT book, head + e.i, e.aggregate_type, e.aggregate_id, e.sequence_number, e.event_id, e.event_type,
+        SELECT book, before + e.i, e.aggregate_type, e.aggregate_id, e.sequence_number, e.event_id, e.event_type,
                 e.schema_version, e.payload, e.metadata, coalesce(e.occurred_at, stamp), stamp
             FROM unnest(aggregate_types, aggregate_ids, sequence_numbers, event_ids, event_types,
                 schema_versions, payloads, metadatas, occurred_ats) WITH ORDINALITY
                 AS e(aggregate_type, aggregate_id, sequence_number, event_id, event_type,
                     schema_version, payload, metadata, occurred_at, i);
-    RETURN stamp;
+    PERFORM pg_notify('daybook', book::text);
 END
 $$;
 -- +goose StatementEnd

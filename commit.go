@@ -1,0 +1,215 @@
+package daybook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const (
+	// maxBatchAppends bounds a batch, as MaxEventsPerAppend and MaxAppendBytes do:
+	// what one append may hold, a batch may.
+	maxBatchAppends = 1_000
+	// gatherYields is how often the leader lets others run before it closes a
+	// batch. Those whose appends have just been answered come back with the next
+	// ones; without waiting for them, callers split into two halves that take turns.
+	gatherYields = 4
+	// settleFor bounds the attempts to find out what became of a commit.
+	settleFor = 10 * time.Minute
+	// partingTime is how long a caller whose context has ended waits for the answer
+	// to a transaction that is under way, before it leaves without.
+	partingTime = 100 * time.Millisecond
+)
+
+// committer is the line in which the appends to a book wait. Those that stand in it
+// together share a transaction (group commit), and each gets its own outcome.
+//
+// The first to come makes a leader, a goroutine that takes batch after batch to the
+// engine and ends with the line: nothing runs for an idle book. The leader is no
+// caller itself because a caller must be free to leave when its context ends.
+type committer struct {
+	hand func(context.Context, []Append) ([]Outcome, error)
+
+	mu      sync.Mutex
+	line    []*call
+	leading bool
+}
+
+// call is an append that waits for its outcome.
+type call struct {
+	ctx    context.Context
+	append sizedAppend
+	batch  *batch // nil as long as the call stands in line
+
+	done    chan struct{} // closed when the two below are set
+	outcome Outcome
+	err     error
+}
+
+// batch is what goes to the engine at once.
+type batch struct {
+	calls   []*call
+	appends []Append
+	ctx     context.Context // ends when all callers have left
+	cancel  context.CancelFunc
+	callers int // who have not left
+}
+
+// commit hands a to the engine, together with whatever stands in line with it, and
+// returns its outcome. When ctx ends, an append that still stands in line is taken
+// out of it; one that is under way has a moment to end, and is then unknown.
+func (c *committer) commit(ctx context.Context, a sizedAppend) (Outcome, error) {
+	if err := ctx.Err(); err != nil {
+		return Outcome{}, err
+	}
+	own := &call{ctx: ctx, append: a, done: make(chan struct{})}
+	c.join(own)
+	select {
+	case <-own.done:
+		return own.outcome, own.err
+	case <-ctx.Done():
+	}
+	if c.leave(own) {
+		return Outcome{}, ctx.Err()
+	}
+	parting := time.NewTimer(partingTime)
+	defer parting.Stop()
+	select {
+	case <-own.done:
+	case <-parting.C:
+		return Outcome{}, unknown(a.Append, ctx.Err())
+	}
+	switch {
+	case own.err == nil:
+		return own.outcome, nil
+	case errors.Is(own.err, ErrOutcomeUnknown):
+		return Outcome{}, unknown(a.Append, ctx.Err())
+	case errors.Is(own.err, context.Canceled): // called off, because the caller was leaving
+		return Outcome{}, ctx.Err()
+	default:
+		return Outcome{}, fmt.Errorf("%w: %w", ctx.Err(), own.err)
+	}
+}
+
+func (c *committer) join(own *call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.line = append(c.line, own)
+	if !c.leading {
+		c.leading = true
+		go c.lead()
+	}
+}
+
+// leave takes a call out of the line, or reports false where it is under way. A
+// batch that nobody waits for any more is called off, if that is still possible.
+func (c *committer) leave(own *call) (inLine bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if own.batch == nil {
+		c.line = slices.DeleteFunc(c.line, func(other *call) bool { return other == own })
+		return true
+	}
+	if own.batch.callers--; own.batch.callers == 0 {
+		own.batch.cancel()
+	}
+	return false
+}
+
+// lead takes batches to the engine until the line is empty.
+func (c *committer) lead() {
+	for {
+		for range gatherYields {
+			runtime.Gosched()
+		}
+		b := c.next()
+		if b == nil {
+			return
+		}
+		outcomes, err := c.hand(b.ctx, b.appends)
+		if errors.Is(err, ErrUnclear) {
+			go c.settle(b) // those in line need not wait for that
+			continue
+		}
+		b.answer(outcomes, err)
+	}
+}
+
+// next makes a batch of those at the head of the line. When nobody is there, it
+// returns nil, and there is no leader from then on.
+func (c *committer) next() *batch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var total sizes
+	fits := func(own *call) bool {
+		total.events, total.bytes = total.events+own.append.events, total.bytes+own.append.bytes
+		return total.events <= MaxEventsPerAppend && total.bytes <= MaxAppendBytes
+	}
+	n := 0
+	for n < min(len(c.line), maxBatchAppends) && fits(c.line[n]) {
+		n++
+	}
+	if n == 0 {
+		c.line, c.leading = nil, false
+		return nil
+	}
+	b := &batch{calls: c.line[:n:n], callers: n, appends: make([]Append, n)}
+	c.line = c.line[n:]
+	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(b.calls[0].ctx))
+	for i, own := range b.calls {
+		own.batch, b.appends[i] = b, own.append.Append
+	}
+	return b
+}
+
+// settle finds out what became of a batch whose reply was lost, by handing it in
+// again: the engine takes its lock, so it waits for the lost commit to end one way or
+// the other, and answers with the original records where it was recorded.
+func (c *committer) settle(b *batch) {
+	outcomes, err := backoff.Retry(b.ctx, func() ([]Outcome, error) { return c.hand(b.ctx, b.appends) },
+		backoff.WithMaxElapsedTime(settleFor))
+	if err == nil {
+		b.answer(outcomes, nil)
+		return
+	}
+	for _, own := range b.calls {
+		own.err = unknown(own.append.Append, err)
+	}
+	b.close()
+}
+
+// answer gives every caller its outcome, or all of them the error.
+func (b *batch) answer(outcomes []Outcome, err error) {
+	for i, own := range b.calls {
+		if err != nil {
+			own.err = err
+			continue
+		}
+		own.outcome = outcomes[i]
+	}
+	b.close()
+}
+
+func (b *batch) close() {
+	for _, own := range b.calls {
+		close(own.done)
+	}
+	b.cancel()
+}
+
+// unknown is the error for an append of which it cannot be said whether it was recorded.
+func unknown(a Append, err error) error {
+	out := &OutcomeUnknownError{Err: err}
+	for _, entry := range a.Entries {
+		for _, event := range entry.Events {
+			out.EventIDs = append(out.EventIDs, event.EventID)
+		}
+	}
+	return out
+}
