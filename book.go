@@ -22,6 +22,9 @@ type Book struct {
 // 100 ASCII letters, digits, '_', '-' or '.', and begins with a letter. The driver
 // stays the caller's to close.
 func Open(ctx context.Context, driver Driver, name string, registry *Registry) (*Book, error) {
+	if driver == nil {
+		return nil, invalid("driver", "a book is kept by an engine: pass one opened by postgres.Open or sqlite.Open")
+	}
 	if registry == nil {
 		return nil, invalid("registry", "a book needs the events it holds: pass one made by NewRegistry")
 	}

@@ -72,6 +72,9 @@ type Recorded struct {
 
 // String names the event and its place, for messages and logs.
 func (r Recorded) String() string {
+	if r.Position == 0 {
+		return "no recorded event"
+	}
 	return fmt.Sprintf("position %d: %s %d of %s (schema version %d)",
 		r.Position, r.EventType, r.SequenceNumber, r.Aggregate, r.SchemaVersion)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -196,6 +197,12 @@ func (r *Repository[S, C, E]) repeat(ctx context.Context, tasks []task[S, E], o 
 		}
 		firstRecord = found[0]
 	}
+	reused := func(reason string) error {
+		return &KeyReusedError{Key: o.key, EventID: firstRecord.EventID, Position: firstRecord.Position, Reason: reason}
+	}
+	if !slices.ContainsFunc(tasks, func(t task[S, E]) bool { return t.id == firstRecord.Aggregate }) {
+		return nil, reused(fmt.Sprintf("it belongs to %s, not to %s", firstRecord.Aggregate, tasks[0].id))
+	}
 	before := firstRecord.Position - 1
 	var originals []Recorded
 	for rec, err := range r.book.Read(ctx, Query{AfterPosition: before}) {
@@ -213,9 +220,6 @@ func (r *Repository[S, C, E]) repeat(ctx context.Context, tasks []task[S, E], o 
 		if results[i].Loaded, err = r.LoadAt(ctx, t.id, AtPosition(before)); err != nil {
 			return nil, err
 		}
-	}
-	reused := func(reason string) error {
-		return &KeyReusedError{Key: o.key, EventID: firstRecord.EventID, Position: firstRecord.Position, Reason: reason}
 	}
 	entries, err := decideAll(tasks, results, o)
 	if err != nil {

@@ -37,6 +37,9 @@ func AtPosition(p int64) Point { return Point{kind: atPosition, number: p} }
 // AsOf is what the book knew at time t: the events recorded at or before t. The
 // same question has the same answer for ever, once t has passed by the store's
 // clock; a t in the future is answered as of now, and the answer says so.
+//
+// Where t lies after the last event, answering needs the right to write: the book
+// notes that nothing will be recorded at or before t any more.
 func AsOf(t time.Time) Point { return Point{kind: asOf, time: t} }
 
 // AsOfOccurred is what had happened in the world by time t, as known now: the

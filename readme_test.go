@@ -3,6 +3,7 @@ package daybook_test
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -35,6 +36,24 @@ func TestTheTutorialsSnippetsAreTheExamples(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(tutorial, -1) {
 		if snippet := strings.TrimSpace(block[1]); !strings.Contains(example, snippet) {
 			t.Errorf("examples/jar/main.go does not hold\n%s", snippet)
+		}
+	}
+}
+
+// A newcomer runs it more than once.
+func TestTheExampleRunsAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "jar")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./examples/jar").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	readme := read(t, "README.md")
+	for range 2 {
+		jar := exec.CommandContext(t.Context(), program)
+		jar.Dir = filepath.Dir(program)
+		out, err := jar.CombinedOutput()
+		if text := strings.TrimSpace(string(out)); err != nil || !strings.Contains(readme, "prints `"+text+"`") {
+			t.Errorf("the example prints %q, %v, and README.md says something else", text, err)
 		}
 	}
 }

@@ -79,7 +79,14 @@ type Upcaster struct {
 // on, the last one makes a T. Any change of T's JSON shape needs a new version;
 // keep the old shape as an unexported type and add an upcaster.
 //
-// It panics on misuse: no name, T not a struct, upcasters that do not join up.
+// Payloads are JSON as github.com/go-json-experiment/json writes it: `json:"name"`
+// tags, nil slices and maps as [] and {}, omitzero to leave a zero value out (then
+// the member may be missing). A time.Duration needs a format tag or, better, whole
+// units in an int64. What [Book.Append] refuses besides, no reader of JSON would keep:
+// integers beyond ±(2^53−1), U+0000 in text.
+//
+// It panics on misuse: no name, T not a struct or not to be written as JSON,
+// upcasters that do not join up.
 func Type[T any](name string, upcasters ...Upcaster) EventType {
 	goType := reflect.TypeFor[T]()
 	switch {
@@ -87,6 +94,9 @@ func Type[T any](name string, upcasters ...Upcaster) EventType {
 		panic(fmt.Sprintf("daybook.Type[%v]: %q is not a name: %s", goType, name, nameRule))
 	case goType.Kind() != reflect.Struct:
 		panic(fmt.Sprintf("daybook.Type[%v](%q): an event is a struct, so that its payload is a JSON object", goType, name))
+	}
+	if _, err := encodeJSON(reflect.New(goType).Elem().Interface()); err != nil {
+		panic(fmt.Sprintf("daybook.Type[%v](%q): an event of this type cannot be written: %v", goType, name, err))
 	}
 	entry := &eventType{name: name, goType: goType}
 	for i, up := range upcasters {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -54,6 +55,9 @@ func TestMisuseOfTheRegistryPanicsAtStart(t *testing.T) {
 	for name, misuse := range map[string]func(){
 		"no name":                         func() { Type[person]("") },
 		"a name with a space":             func() { Type[person]("a b") },
+		"nothing JSON can hold":           func() { Type[struct{ C chan int }]("Channel") },
+		"a duration without a format":     func() { Type[struct{ D time.Duration }]("Duration") },
+		"nothing exported":                func() { Type[struct{ hidden int }]("Hidden") },
 		"not a struct":                    func() { Type[int]("Int") },
 		"a pointer":                       func() { Type[*person]("Person") },
 		"a nil upcaster":                  func() { Upcast[personV1, person](nil) },

@@ -11,9 +11,12 @@ type Repository[S, C, E any] struct {
 	decider Decider[S, C, E]
 }
 
-// NewRepository joins a decider to a book. It panics when the decider has no Type,
-// Initial or Evolve: that is a mistake in the program.
+// NewRepository joins a decider to a book. It panics when book is nil and when the
+// decider has no Type, Initial or Evolve: that is a mistake in the program.
 func NewRepository[S, C, E any](book *Book, decider Decider[S, C, E]) *Repository[S, C, E] {
+	if book == nil {
+		panic("daybook.NewRepository: the book is nil: check the error of daybook.Open")
+	}
 	decider.check()
 	return &Repository[S, C, E]{book: book, decider: decider}
 }
@@ -44,6 +47,15 @@ func (r *Repository[S, C, E]) Load(ctx context.Context, id AggregateID) (Loaded[
 // A whole append is in or out. Beside Load's errors it returns [*NotThereError] for
 // a sequence number or position beyond the last.
 func (r *Repository[S, C, E]) LoadAt(ctx context.Context, id AggregateID, at Point) (Loaded[S], error) {
+	loaded, err := r.loadAt(ctx, id, at)
+	if err != nil {
+		return Loaded[S]{}, err
+	}
+	return loaded, nil
+}
+
+// loadAt is LoadAt, with a state not to be used beside an error.
+func (r *Repository[S, C, E]) loadAt(ctx context.Context, id AggregateID, at Point) (Loaded[S], error) {
 	loaded := Loaded[S]{Aggregate: id, State: r.decider.Initial()}
 	if err := r.checkID(id); err != nil {
 		return loaded, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -155,6 +156,9 @@ func TestAKeyMakesACommandHappenOnce(t *testing.T) {
 	}
 	if _, err := repo.Execute(ctx, counter(2), add{-50}, daybook.Key("spend")); !errors.Is(err, daybook.ErrKeyReused) {
 		t.Errorf("another aggregate under the same key: %v", err)
+	}
+	if _, err := repo.Execute(ctx, counter(2), add{-50}, daybook.Key("fifty")); !errors.Is(err, daybook.ErrKeyReused) || !strings.Contains(err.Error(), "it belongs to "+counter(1).String()) {
+		t.Errorf("another aggregate that would refuse, under the same key: %v, want the aggregate to be the reason", err)
 	}
 	if _, err := repo.Execute(ctx, counter(2), add{50}, daybook.Key("fifty")); !errors.Is(err, daybook.ErrKeyReused) {
 		t.Errorf("another aggregate that would decide the same under the same key: %v", err)
@@ -456,4 +460,32 @@ func ExamplePoint() {
 	// Output:
 	// at sequence number 3
 	// as of 2026-11-24T10:00:00Z
+}
+
+func TestWhatABookCannotDoWithout(t *testing.T) {
+	t.Parallel()
+	if _, err := daybook.Open(t.Context(), nil, "main", counterEvents); !errors.Is(err, daybook.ErrInvalid) {
+		t.Errorf("no driver: %v", err)
+	}
+	if _, err := daybook.Open(t.Context(), newDriver(t), "main", nil); !errors.Is(err, daybook.ErrInvalid) {
+		t.Errorf("no registry: %v", err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a repository without a book did not panic")
+		}
+	}()
+	daybook.NewRepository(nil, counters)
+}
+
+func TestAPointThatIsNotThereHasNoState(t *testing.T) {
+	t.Parallel()
+	repo, _ := newCounters(t)
+	if _, err := repo.Execute(t.Context(), counter(1), add{5}); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := repo.LoadAt(t.Context(), counter(1), daybook.AtSequence(2))
+	if !errors.Is(err, daybook.ErrNotThere) || !cmp.Equal(loaded, daybook.Loaded[int]{}) {
+		t.Errorf("beyond the end: %+v, %v", loaded, err)
+	}
 }

@@ -1,3 +1,6 @@
+// Package daybooktest holds the promises of daybook as tests: [Driver] for the
+// authors of engines, [Given] for those of deciders, [Golden] for whoever changes
+// the shape of an event, and [Follow] for any log that claims to lose nothing.
 package daybooktest
 
 import (

@@ -60,6 +60,8 @@ func explain(doing string, err error) error {
 		return fmt.Errorf("%w: the tables are not as this program needs them: call postgres.Migrate: postgres: %s: %w", daybook.ErrSchema, doing, err)
 	case errors.As(err, &refused) && advice[refused.Code] != "":
 		return fmt.Errorf("postgres: %s: %s: %w", doing, advice[refused.Code], err)
+	case errors.As(err, &refused) && errors.As(err, &unreachable):
+		return fmt.Errorf("postgres: %s: the server refused the connection: see that the parameters in the address are right: %w", doing, err)
 	case errors.As(err, &unreachable):
 		return fmt.Errorf("postgres: %s: the server cannot be reached: see that it runs and that the address is right: %w", doing, err)
 	}

@@ -334,6 +334,13 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			t.Errorf("error is %v", err)
 		}
 	})
+	t.Run("a parameter that the server does not know", func(t *testing.T) {
+		t.Parallel()
+		_, err := Open(t.Context(), with(t, dsn, "foo", "bar"))
+		if sqlState(err) != "42704" || !strings.Contains(err.Error(), "see that the parameters in the address are right") {
+			t.Errorf("error is %v", err)
+		}
+	})
 	t.Run("no such database", func(t *testing.T) {
 		t.Parallel()
 		admin := connect(t, dsn)

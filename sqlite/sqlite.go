@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/url"
 	"runtime"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -38,7 +39,8 @@ const busySlice = 100 * time.Millisecond
 
 // Open opens the file at path, which [Migrate] has made. It only checks: the error
 // is of kind [daybook.ErrSchema] when the tables are not those this program needs,
-// and fs.ErrNotExist when there is no file.
+// and fs.ErrNotExist when there is no file. File and directory must be writable, for
+// readers too: that is how SQLite's WAL works.
 func Open(ctx context.Context, path string) (*DB, error) {
 	db, err := open(ctx, path)
 	if err != nil {
@@ -98,8 +100,11 @@ func dsn(path, mode string) string {
 }
 
 func checkPath(path string) error {
-	if path == "" || path == ":memory:" {
+	switch {
+	case path == "" || path == ":memory:":
 		return &daybook.InvalidError{Field: "path", Reason: fmt.Sprintf("%q names no file: a book is kept in one", path)}
+	case strings.HasPrefix(path, "sqlite:") || strings.HasPrefix(path, "file:"):
+		return &daybook.InvalidError{Field: "path", Reason: fmt.Sprintf("%q is an address: give the file's name alone, or write ./%[1]s for a file that is called so", path)}
 	}
 	return nil
 }

@@ -134,7 +134,10 @@ func TestOpenOnlyChecks(t *testing.T) {
 	if _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "directory") {
 		t.Errorf("a directory: %v", err)
 	}
-	for _, path := range []string{"", ":memory:"} {
+	for _, path := range []string{"", ":memory:", "sqlite:bank.db", "file:bank.db?mode=rwc"} {
+		if err := Migrate(t.Context(), path); !errors.Is(err, daybook.ErrInvalid) {
+			t.Errorf("Migrate, path %q: %v", path, err)
+		}
 		if _, err := Open(t.Context(), path); !errors.Is(err, daybook.ErrInvalid) {
 			t.Errorf("path %q: %v", path, err)
 		}

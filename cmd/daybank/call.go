@@ -18,7 +18,27 @@ func needs(names ...string) cobra.PositionalArgs {
 		if len(names) == 0 {
 			return fmt.Errorf("%s takes no arguments, got %q: run daybank %s --help", cmd.Name(), args[0], cmd.Name())
 		}
-		return fmt.Errorf("%s needs %s, got %d arguments: run daybank %s --help", cmd.Name(), strings.Join(names, " "), len(args), cmd.Name())
+		number := fmt.Sprintf("%d arguments", len(args))
+		if len(args) == 1 {
+			number = "1 argument"
+		}
+		return fmt.Errorf("%s needs %s, got %s: run daybank %s --help", cmd.Name(), strings.Join(names, " "), number, cmd.Name())
+	}
+}
+
+// oneOf makes a verb refuse more than one of the flags named.
+func oneOf(cmd *cobra.Command, names ...string) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		var given []string
+		for _, name := range names {
+			if cmd.Flags().Changed(name) {
+				given = append(given, "--"+name)
+			}
+		}
+		if len(given) > 1 {
+			return fmt.Errorf("%s contradict each other: give one of them", strings.Join(given, " and "))
+		}
+		return nil
 	}
 }
 

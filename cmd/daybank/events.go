@@ -110,7 +110,7 @@ func newEvents(a *app) *cobra.Command {
 	flags.BoolVar(&follow, "follow", false, "wait for more at the end, until Ctrl-C")
 	flags.Var(&limit, "limit", "at most `N` events")
 	flags.BoolVar(&reverse, "reverse", false, "the last event first")
-	cmd.MarkFlagsMutuallyExclusive("follow", "reverse")
+	oneOf(cmd, "follow", "reverse")
 	return cmd
 }
 

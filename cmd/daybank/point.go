@@ -26,7 +26,7 @@ func (p *pointFlags) add(cmd *cobra.Command) {
 	flags.Var(&p.position, "at-position", "as after position `P` of the book; 0 is before the first")
 	flags.Var(&p.asOf, "as-of", "as the book knew it at `TIME` (RFC 3339 with a zone)")
 	flags.Var(&p.asOfOccurred, "as-of-occurred", "as it was in the world at `TIME`, by what is known now")
-	cmd.MarkFlagsMutuallyExclusive("at-sequence", "at-position", "as-of", "as-of-occurred")
+	oneOf(cmd, "at-sequence", "at-position", "as-of", "as-of-occurred")
 }
 
 func (p *pointFlags) point() daybook.Point {

@@ -70,7 +70,9 @@ func (a *app) report(ctx context.Context, err error) int {
 	}
 	message = strings.ReplaceAll(message, "\n\t", " ") // one error of a server with several addresses
 	for line := range strings.SplitSeq(message, "\n") {
-		a.note("%s", line)
+		if line = strings.TrimSpace(line); line != "" {
+			a.note("%s", line)
+		}
 	}
 	var hint *hintError
 	if errors.As(err, &hint) {
@@ -135,7 +137,7 @@ func named(err error, handles ...string) error {
 		case errors.As(err, &conflict) && conflict.Aggregate == id:
 			return &hintError{
 				&subjectError{err, fmt.Sprintf("conflict: %s is at sequence number %d, expected %s; nothing was written", handle, conflict.Actual, conflict.Expected)},
-				"it was changed in the meantime: look again (daybank show " + handle + ") and decide again",
+				"look again (daybank show " + handle + ") and decide again",
 			}
 		case errors.As(err, &notThere) && notThere.Subject == id.String():
 			return &subjectError{err, fmt.Sprintf("%s ends at %s %d, there is no %d", handle, notThere.What, notThere.Last, notThere.Asked)}

@@ -33,13 +33,14 @@ func must[T any](value T, err error) T {
 }
 
 func main() {
-	ctx, honey := context.Background(), daybook.AggregateID{Type: "jar", ID: daybook.NewUUID()}
+	ctx, honey := context.Background(), daybook.AggregateID{Type: "jar", ID: daybook.UUID{1}.Derive("honey")}
 	must(0, sqlite.Migrate(ctx, "jars.db"))
 	db := must(sqlite.Open(ctx, "jars.db")) // or postgres.Open(ctx, "postgres://…")
+	defer db.Close()
 	book := must(daybook.Open(ctx, db, "main", daybook.NewRegistry(daybook.Type[Poured]("Poured"))))
 	repo := daybook.NewRepository(book, jars)
 
-	must(repo.Update(ctx, honey, func(int) ([]Poured, error) { return []Poured{{5}}, nil }))
+	must(repo.Update(ctx, honey, func(int) ([]Poured, error) { return []Poured{{5}}, nil }, daybook.Key("filled")))
 	must(repo.Update(ctx, honey, take, daybook.Key("breakfast")))
 	now := must(repo.Update(ctx, honey, take, daybook.Key("breakfast"))) // a retry: nothing happens
 	then := must(repo.LoadAt(ctx, honey, daybook.AtSequence(1)))
