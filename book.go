@@ -79,9 +79,17 @@ func (b *Book) Append(ctx context.Context, entries ...Entry) ([]Recorded, error)
 	return outcome.Records, outcome.Err
 }
 
-// commit hands one append to the line of those that wait for the engine.
+// commit hands one append to the line of those that wait for the engine, and waits
+// for its outcome.
 func (b *Book) commit(ctx context.Context, a sizedAppend) (Outcome, error) {
-	outcome, err := b.committer.commit(ctx, a)
+	if err := ctx.Err(); err != nil {
+		return Outcome{}, b.failed("append", err)
+	}
+	return b.outcome(ctx, b.committer.join(ctx, a))
+}
+
+func (b *Book) outcome(ctx context.Context, own *call) (Outcome, error) {
+	outcome, err := b.committer.wait(ctx, own)
 	if err != nil && !errors.Is(err, ErrOutcomeUnknown) {
 		err = b.failed("append", err)
 	}

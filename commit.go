@@ -61,15 +61,10 @@ type batch struct {
 	callers int // who have not left
 }
 
-// commit hands a to the engine, together with whatever stands in line with it, and
-// returns its outcome. When ctx ends, an append that still stands in line is taken
-// out of it; one that is under way has a moment to end, and is then unknown.
-func (c *committer) commit(ctx context.Context, a sizedAppend) (Outcome, error) {
-	if err := ctx.Err(); err != nil {
-		return Outcome{}, err
-	}
-	own := &call{ctx: ctx, append: a, done: make(chan struct{})}
-	c.join(own)
+// wait returns the outcome of a call that has joined the line. When ctx ends, a call
+// that still stands in line is taken out of it; one that is under way has a moment to
+// end, and is then unknown.
+func (c *committer) wait(ctx context.Context, own *call) (Outcome, error) {
 	select {
 	case <-own.done:
 		return own.outcome, own.err
@@ -83,13 +78,13 @@ func (c *committer) commit(ctx context.Context, a sizedAppend) (Outcome, error) 
 	select {
 	case <-own.done:
 	case <-parting.C:
-		return Outcome{}, unknown(a.Append, ctx.Err())
+		return Outcome{}, unknown(own.append.Append, ctx.Err())
 	}
 	switch {
 	case own.err == nil:
 		return own.outcome, nil
 	case errors.Is(own.err, ErrOutcomeUnknown):
-		return Outcome{}, unknown(a.Append, ctx.Err())
+		return Outcome{}, unknown(own.append.Append, ctx.Err())
 	case errors.Is(own.err, context.Canceled): // called off, because the caller was leaving
 		return Outcome{}, ctx.Err()
 	default:
@@ -97,7 +92,10 @@ func (c *committer) commit(ctx context.Context, a sizedAppend) (Outcome, error) 
 	}
 }
 
-func (c *committer) join(own *call) {
+// join puts an append at the end of the line, from where it goes to the engine
+// together with those before and behind it.
+func (c *committer) join(ctx context.Context, a sizedAppend) *call {
+	own := &call{ctx: ctx, append: a, done: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.line = append(c.line, own)
@@ -105,6 +103,7 @@ func (c *committer) join(own *call) {
 		c.leading = true
 		go c.lead()
 	}
+	return own
 }
 
 // leave takes a call out of the line, or reports false where it is under way. A

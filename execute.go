@@ -101,7 +101,20 @@ func (r *Repository[S, C, E]) run(ctx context.Context, tasks []task[S, E], opts 
 // attempt runs the tasks once. lost says that the error is a race lost at the
 // append, so that another attempt makes sense.
 func (r *Repository[S, C, E]) attempt(ctx context.Context, tasks []task[S, E], o options) (results []Result[S], lost bool, err error) {
-	for _, t := range tasks {
+	if len(tasks) > 1 {
+		return r.compete(ctx, tasks, nil, o)
+	}
+	result, decided, known, err := r.advance(ctx, tasks[0], o)
+	if decided {
+		return []Result[S]{result}, errors.Is(err, ErrConflict), err
+	}
+	return r.compete(ctx, tasks, known, o)
+}
+
+// compete is attempt on states as they are recorded, in a race with everybody. They
+// are loaded unless they have just been.
+func (r *Repository[S, C, E]) compete(ctx context.Context, tasks []task[S, E], results []Result[S], o options) (_ []Result[S], lost bool, err error) {
+	for _, t := range tasks[len(results):] {
 		loaded, err := r.Load(ctx, t.id)
 		if err != nil {
 			return nil, false, err

@@ -9,6 +9,7 @@ import (
 type Repository[S, C, E any] struct {
 	book    *Book
 	decider Decider[S, C, E]
+	fronts  fronts[S]
 }
 
 // NewRepository joins a decider to a book. It panics when book is nil and when the

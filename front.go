@@ -1,0 +1,121 @@
+package daybook
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+)
+
+// fronts are the aggregates that callers of this process are deciding on at this
+// moment. An aggregate that is in demand would otherwise be a race: all load the
+// same state, one wins, the rest begin again.
+type fronts[S any] struct {
+	mu   sync.Mutex
+	open map[AggregateID]*front[S]
+}
+
+// front is the newest state of an aggregate, with decisions in it that are under way:
+// the next caller decides on what will be when they are recorded. Its append expects
+// exactly that, so what turns out otherwise is a conflict and nothing worse, and
+// callers on one aggregate share transactions like any others.
+type front[S any] struct {
+	callers int           // guarded by the mutex of fronts
+	turn    chan struct{} // holds a token while nobody decides
+	state   Loaded[S]     // for whoever has the token
+	good    atomic.Bool   // nothing is known to speak against state
+}
+
+func (f *fronts[S]) enter(id AggregateID) *front[S] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open == nil {
+		f.open = map[AggregateID]*front[S]{}
+	}
+	own := f.open[id]
+	if own == nil {
+		own = &front[S]{turn: make(chan struct{}, 1)}
+		own.turn <- struct{}{}
+		f.open[id] = own
+	}
+	own.callers++
+	return own
+}
+
+func (f *fronts[S]) leave(id AggregateID, own *front[S]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if own.callers--; own.callers == 0 {
+		delete(f.open, id)
+	}
+}
+
+// advance runs a task at the front of its aggregate. decided is false where the
+// front is not to say what becomes of it: where the task is refused or does nothing,
+// which may rest on what is not recorded yet or is out of date, and where its key
+// turns out to be used. known is then the state, if it has been loaded for this call.
+func (r *Repository[S, C, E]) advance(ctx context.Context, t task[S, E], o options) (result Result[S], decided bool, known []Result[S], err error) {
+	f := r.fronts.enter(t.id)
+	defer r.fronts.leave(t.id, f)
+	select {
+	case <-f.turn:
+	case <-ctx.Done():
+		return result, true, nil, ctx.Err()
+	}
+	own, result, known, err := r.decideAt(ctx, f, t, o)
+	if own == nil || err != nil {
+		return result, err != nil, known, err
+	}
+	outcome, err := r.book.outcome(ctx, own)
+	if err == nil {
+		err = outcome.Err
+	}
+	if err != nil || outcome.Duplicate {
+		f.good.Store(false)
+	}
+	if o.keyed && (outcome.Duplicate || errors.Is(err, ErrKeyReused)) {
+		return result, false, nil, nil
+	}
+	if err != nil {
+		return result, true, nil, err
+	}
+	result.Events = outcome.Records
+	result.Position = outcome.Records[len(outcome.Records)-1].Position
+	return result, true, nil, nil
+}
+
+// decideAt decides at the front, gives back its token, and lets what comes of it
+// join the line. own is nil where nothing does.
+func (r *Repository[S, C, E]) decideAt(ctx context.Context, f *front[S], t task[S, E], o options) (own *call, result Result[S], known []Result[S], err error) {
+	defer func() { f.turn <- struct{}{} }()
+	if !f.good.Swap(true) {
+		if f.state, err = r.Load(ctx, t.id); err != nil {
+			f.good.Store(false)
+			return nil, result, nil, err
+		}
+		known = []Result[S]{{Loaded: f.state}}
+	}
+	if o.ifAt != nil && *o.ifAt != f.state.SequenceNumber {
+		return nil, result, known, nil
+	}
+	result.Loaded = f.state
+	entries, refusal := decideAll([]task[S, E]{t}, []Result[S]{result}, o)
+	if refusal != nil || len(entries) == 0 {
+		return nil, result, known, nil // a refusal is not the front's to tell
+	}
+	encoded, err := r.book.encode(entries)
+	if err != nil {
+		return nil, result, nil, err
+	}
+	for _, rec := range encoded.Entries[0].Events {
+		rec.Aggregate, rec.SequenceNumber = t.id, result.SequenceNumber+1
+		if err := r.apply(&result.Loaded, rec); err != nil {
+			return nil, result, nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, result, nil, err
+	}
+	f.state = result.Loaded
+	return r.book.committer.join(ctx, encoded), result, nil, nil
+}

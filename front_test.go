@@ -1,0 +1,157 @@
+package daybook_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/daybook-go/daybook"
+)
+
+// addingTo executes add on a counter in a goroutine.
+func addingTo(ctx context.Context, repo *counterRepository, id daybook.AggregateID, by int) <-chan executed {
+	done := make(chan executed, 1)
+	go func() {
+		result, err := repo.Execute(ctx, id, add{by})
+		done <- executed{result, err}
+	}()
+	return done
+}
+
+type executed struct {
+	result daybook.Result[int]
+	err    error
+}
+
+func TestCommandsOnOneAggregateShareATransaction(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	book := openCounters(t, g.before(newDriver(t)))
+	repo := daybook.NewRepository(book, counters)
+	first := addingTo(t.Context(), repo, counter(1), 1)
+	<-g.arrived
+	var waiting []<-chan executed
+	for range 9 {
+		waiting = append(waiting, addingTo(t.Context(), repo, counter(1), 1))
+	}
+	inLine()
+	g.pass <- struct{}{}
+	if n := <-g.arrived; n != 9 {
+		t.Errorf("the second batch holds %d commands, want the 9 that came meanwhile", n)
+	}
+	g.pass <- struct{}{}
+	if got := <-first; got.err != nil || got.result.State != 1 || got.result.Position != 1 {
+		t.Errorf("the first command: %+v, %v", got.result, got.err)
+	}
+	seen := map[int64]bool{}
+	for _, one := range waiting {
+		got := <-one
+		if got.err != nil || len(got.result.Events) != 1 {
+			t.Fatalf("a command: %+v, %v", got.result, got.err)
+		}
+		n := got.result.SequenceNumber
+		if seen[n] || int64(got.result.State) != n || got.result.Position != n || got.result.Events[0].SequenceNumber != n {
+			t.Errorf("a command got %+v", got.result)
+		}
+		seen[n] = true
+	}
+}
+
+// A decision that rests on one which is not recorded in the end.
+func TestADecisionThatRestsOnALostOneIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	path := newFile(t)
+	repo := daybook.NewRepository(openCounters(t, g.before(openFile(t, path))), counters)
+	elsewhere := daybook.NewRepository(openCounters(t, openFile(t, path)), counters)
+	open := make(chan struct{})
+	ahead := addingTo(t.Context(), repo, counter(2), 7) // keeps the batch before busy
+	<-g.arrived
+	first := addingTo(t.Context(), repo, counter(1), 5)
+	inLine()
+	second := addingTo(t.Context(), repo, counter(1), -5) // only with the first one's 5
+	inLine()
+	if _, err := elsewhere.Execute(t.Context(), counter(1), add{1}); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // every batch goes through from here on
+		for {
+			select {
+			case g.pass <- struct{}{}:
+			case <-g.arrived:
+			case <-open:
+				return
+			}
+		}
+	}()
+	defer close(open)
+	for _, one := range []<-chan executed{ahead, first, second} {
+		if got := <-one; got.err != nil && !errors.Is(got.err, errBelowZero) {
+			t.Errorf("a command: %v", got.err)
+		}
+	}
+	loaded, err := elsewhere.Load(t.Context(), counter(1))
+	if err != nil || (loaded.State != 1 && loaded.State != 6) || loaded.State < 0 {
+		t.Errorf("in the end: %+v, %v", loaded, err)
+	}
+}
+
+// What is refused is refused by what is recorded, not by what is about to be.
+func TestARefusalRestsOnWhatIsRecorded(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	here := daybook.NewRepository(openCounters(t, openFile(t, path)), counters)
+	there := daybook.NewRepository(openCounters(t, openFile(t, path)), counters)
+	var all sync.WaitGroup
+	stop := make(chan struct{})
+	all.Go(func() { // keeps the front of counter 1 open, with a state that soon is out of date
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := here.Execute(t.Context(), counter(1), add{0}); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range 30 {
+		if _, err := there.Execute(t.Context(), counter(1), add{3}); err != nil {
+			t.Fatal(err)
+		}
+		// Acknowledged before this one begins, so this one must see it.
+		if _, err := here.Execute(t.Context(), counter(1), add{-3}); err != nil {
+			t.Fatalf("refused on a state that is out of date: %v", err)
+		}
+	}
+	close(stop)
+	all.Wait()
+}
+
+func TestManyCommandsFromManyProcessesOnOneAggregate(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	var all sync.WaitGroup
+	for range 2 {
+		repo := daybook.NewRepository(openCounters(t, openFile(t, path)), counters)
+		for i := range 16 {
+			all.Go(func() {
+				for range 5 {
+					by := []int{100, 1, 2}[i%3] // some cause two events
+					if _, err := repo.Execute(t.Context(), counter(1), add{by}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+	book := openCounters(t, openFile(t, path))
+	loaded, err := daybook.NewRepository(book, counters).Load(t.Context(), counter(1))
+	if want := 2 * 5 * (6*100 + 5*1 + 5*2); err != nil || loaded.State != want {
+		t.Errorf("the sum is %d, %v, want %d: every command once", loaded.State, err, want)
+	}
+}
