@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -68,6 +69,11 @@ type Entry struct {
 // Appends that are made at the same time share a transaction, each with an outcome
 // of its own, so that many callers are faster than one.
 func (b *Book) Append(ctx context.Context, entries ...Entry) ([]Recorded, error) {
+	for _, entry := range entries {
+		if len(entry.Events) == 0 {
+			return nil, invalid("entry.events", "no events for %s: leave the entry out", entry.Aggregate)
+		}
+	}
 	encoded, err := b.encode(entries)
 	if err != nil {
 		return nil, err
@@ -117,9 +123,6 @@ func (b *Book) encode(entries []Entry) (out sizedAppend, err error) {
 			return out, invalid("entries", "%s is there twice: put its events into one entry", entry.Aggregate)
 		}
 		seen[entry.Aggregate.ID] = true
-		if len(entry.Events) == 0 {
-			return out, invalid("entry.events", "no events for %s: leave the entry out", entry.Aggregate)
-		}
 		encoded := EncodedEntry{Aggregate: entry.Aggregate, Expected: entry.Expected, Events: make([]Recorded, 0, len(entry.Events))}
 		for _, event := range entry.Events {
 			rec, err := b.encodeEvent(event, &out.sizes)
@@ -148,6 +151,7 @@ func (b *Book) encodeEvent(event Event, size *sizes) (Recorded, error) {
 	if err = event.Metadata.check(); err != nil {
 		return Recorded{}, err
 	}
+	event.Metadata.Extra = maps.Clone(event.Metadata.Extra) // the record is not to change with the caller's map
 	if len(event.Metadata.Extra) == 0 {
 		event.Metadata.Extra = nil // as it is when read back
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -58,7 +59,17 @@ type batch struct {
 	appends []Append
 	ctx     context.Context // ends when all callers have left
 	cancel  context.CancelFunc
-	callers int // who have not left
+	callers int                   // who have not left
+	trouble atomic.Pointer[error] // the last error that left the outcome unclear
+}
+
+// cause is err, the end of a context, with what was the trouble until then.
+func (b *batch) cause(err error) error {
+	trouble := b.trouble.Load()
+	if trouble == nil || errors.Is(*trouble, err) {
+		return err
+	}
+	return fmt.Errorf("%w (until then: %w)", err, *trouble)
 }
 
 // wait returns the outcome of a call that has joined the line. When ctx ends, a call
@@ -78,13 +89,13 @@ func (c *committer) wait(ctx context.Context, own *call) (Outcome, error) {
 	select {
 	case <-own.done:
 	case <-parting.C:
-		return Outcome{}, unknown(own.append.Append, ctx.Err())
+		return Outcome{}, unknown(own.append.Append, own.batch.cause(ctx.Err()))
 	}
 	switch {
 	case own.err == nil:
 		return own.outcome, nil
 	case errors.Is(own.err, ErrOutcomeUnknown):
-		return Outcome{}, unknown(own.append.Append, ctx.Err())
+		return Outcome{}, unknown(own.append.Append, own.batch.cause(ctx.Err()))
 	case errors.Is(own.err, context.Canceled): // called off, because the caller was leaving
 		return Outcome{}, ctx.Err()
 	default:
@@ -101,7 +112,7 @@ func (c *committer) join(ctx context.Context, a sizedAppend) *call {
 	c.line = append(c.line, own)
 	if !c.leading {
 		c.leading = true
-		go c.lead()
+		go c.lead() //nolint:contextcheck // a batch has a context of its own: it is of several callers
 	}
 	return own
 }
@@ -133,6 +144,7 @@ func (c *committer) lead() {
 		}
 		outcomes, err := c.hand(b.ctx, b.appends)
 		if errors.Is(err, ErrUnclear) {
+			b.trouble.Store(&err)
 			go c.settle(b) // those in line need not wait for that
 			continue
 		}
@@ -171,14 +183,21 @@ func (c *committer) next() *batch {
 // again: the engine takes its lock, so it waits for the lost commit to end one way or
 // the other, and answers with the original records where it was recorded.
 func (c *committer) settle(b *batch) {
-	outcomes, err := backoff.Retry(b.ctx, func() ([]Outcome, error) { return c.hand(b.ctx, b.appends) },
-		backoff.WithMaxElapsedTime(settleFor))
+	ctx, cancel := context.WithTimeout(b.ctx, settleFor) // one attempt may take long
+	defer cancel()
+	outcomes, err := backoff.Retry(ctx, func() ([]Outcome, error) {
+		outcomes, err := c.hand(ctx, b.appends)
+		if err != nil {
+			b.trouble.Store(&err)
+		}
+		return outcomes, err
+	}, backoff.WithMaxElapsedTime(0))
 	if err == nil {
 		b.answer(outcomes, nil)
 		return
 	}
 	for _, own := range b.calls {
-		own.err = unknown(own.append.Append, err)
+		own.err = unknown(own.append.Append, b.cause(err))
 	}
 	b.close()
 }

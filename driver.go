@@ -26,7 +26,8 @@ type Driver interface {
 	Append(ctx context.Context, book BookID, batch []Append) ([]Outcome, error)
 
 	// Read returns the first q.Limit events that q selects, in q's order, all of
-	// one snapshot. q.Limit is at least 1 and small enough for memory.
+	// one snapshot, and fewer where it has reached MaxPageBytes before: it ends
+	// with the event by which they are a [FullPage]. q.Limit is at least 1.
 	Read(ctx context.Context, book BookID, q Query) ([]Recorded, error)
 
 	// Lookup returns those of the events ids that are recorded, in any order.
@@ -70,11 +71,17 @@ type Append struct {
 	Entries []EncodedEntry
 }
 
-// EncodedEntry is the part of an [Append] that goes to one aggregate.
+// EncodedEntry is the part of an [Append] that goes to one aggregate. Without events
+// it is a guard: nothing is written to the aggregate, and the append is refused
+// unless it is as expected.
 type EncodedEntry struct {
 	Aggregate AggregateID
 	Expected  Expected
-	Events    []Recorded
+	// After, where set, is the id that the aggregate's last event must have: what
+	// was decided rests on that event, which was not recorded yet at the time. A
+	// number alone would hold for another event in its place.
+	After  UUID
+	Events []Recorded
 }
 
 // Outcome is what became of one append.

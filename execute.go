@@ -157,7 +157,9 @@ func (r *Repository[S, C, E]) compete(ctx context.Context, tasks []task[S, E], r
 	return results, false, r.applyAll(results, outcome.Records)
 }
 
-// decideAll lets every task decide on its state and returns what is to be appended.
+// decideAll lets every task decide on its state and returns what is to be appended:
+// an entry for every task, and none at all where none has events. An entry without
+// events guards the state that its task found nothing to do in.
 func decideAll[S, E any](tasks []task[S, E], results []Result[S], o options) ([]Entry, error) {
 	var entries []Entry
 	number := 0
@@ -166,15 +168,15 @@ func decideAll[S, E any](tasks []task[S, E], results []Result[S], o options) ([]
 		if err != nil {
 			return nil, err
 		}
-		if len(events) == 0 {
-			continue
-		}
 		entry := Entry{Aggregate: t.id, Expected: Exactly(results[i].SequenceNumber)}
 		for _, event := range events {
 			entry.Events = append(entry.Events, Event{ID: o.eventID(number), Data: event, Metadata: o.stamp.Metadata, OccurredAt: o.stamp.OccurredAt})
 			number++
 		}
 		entries = append(entries, entry)
+	}
+	if number == 0 {
+		return nil, nil
 	}
 	return entries, nil
 }

@@ -16,13 +16,14 @@ type fronts[S any] struct {
 }
 
 // front is the newest state of an aggregate, with decisions in it that are under way:
-// the next caller decides on what will be when they are recorded. Its append expects
-// exactly that, so what turns out otherwise is a conflict and nothing worse, and
-// callers on one aggregate share transactions like any others.
+// the next caller decides on what will be when they are recorded. Its append names the
+// event it rests on, so where that one is not recorded in the end it is a conflict and
+// nothing worse; and callers on one aggregate share transactions like any others.
 type front[S any] struct {
 	callers int           // guarded by the mutex of fronts
 	turn    chan struct{} // holds a token while nobody decides
-	state   Loaded[S]     // for whoever has the token
+	state   Loaded[S]     // for whoever has the token, as is:
+	rests   UUID          // the last event in state, where it is under way
 	good    atomic.Bool   // nothing is known to speak against state
 }
 
@@ -93,6 +94,7 @@ func (r *Repository[S, C, E]) decideAt(ctx context.Context, f *front[S], t task[
 			f.good.Store(false)
 			return nil, result, nil, err
 		}
+		f.rests = UUID{}
 		known = []Result[S]{{Loaded: f.state}}
 	}
 	if o.ifAt != nil && *o.ifAt != f.state.SequenceNumber {
@@ -107,7 +109,9 @@ func (r *Repository[S, C, E]) decideAt(ctx context.Context, f *front[S], t task[
 	if err != nil {
 		return nil, result, nil, err
 	}
-	for _, rec := range encoded.Entries[0].Events {
+	entry := &encoded.Entries[0]
+	entry.After = f.rests
+	for _, rec := range entry.Events {
 		rec.Aggregate, rec.SequenceNumber = t.id, result.SequenceNumber+1
 		if err := r.apply(&result.Loaded, rec); err != nil {
 			return nil, result, nil, err
@@ -116,6 +120,6 @@ func (r *Repository[S, C, E]) decideAt(ctx context.Context, f *front[S], t task[
 	if err := ctx.Err(); err != nil {
 		return nil, result, nil, err
 	}
-	f.state = result.Loaded
+	f.state, f.rests = result.Loaded, entry.Events[len(entry.Events)-1].EventID
 	return r.book.committer.join(ctx, encoded), result, nil, nil
 }

@@ -10,14 +10,16 @@ const (
 	MaxMetadataBytes = 16 << 10
 	// MaxAppendBytes is the most bytes payloads and metadata of one append may have together.
 	MaxAppendBytes = 32 << 20
+	// MaxPageBytes ends a page: an engine's Read goes no further once it has read so
+	// many bytes of payload.
+	MaxPageBytes = 4 << 20
 	// MaxKeyBytes is the most bytes an idempotency key may have.
 	MaxKeyBytes = 255
 )
 
 const (
-	// firstPageEvents is small because most aggregates are; later pages grow to
-	// what pageBytes allow, so that memory stays bounded whatever the events' size.
+	// firstPageEvents is small because most aggregates are.
 	firstPageEvents = 200
-	maxPageEvents   = 2_000
-	pageBytes       = 4 << 20
+	// maxPageEvents bounds the later pages, besides MaxPageBytes.
+	maxPageEvents = 2_000
 )

@@ -72,7 +72,11 @@ func exactNumber(number string) bool {
 		return -maxInteger <= integer && integer <= maxInteger
 	}
 	value, err := strconv.ParseFloat(number, 64)
-	return err == nil && (-maxInteger <= value && value <= maxInteger)
+	if err != nil || value < -maxInteger || value > maxInteger {
+		return false
+	}
+	digits, _, _ := strings.Cut(strings.ToLower(number), "e")
+	return value != 0 || strings.Trim(digits, "-0.") == "" // or it is too small for a float64
 }
 
 // jsonDecoder returns a function that turns a stored payload into a T. It is strict

@@ -10,8 +10,8 @@ import (
 type Survey struct {
 	// Position is the head's.
 	Position int64
-	// Aggregates holds, for each aggregate of the batch that has events, its type
-	// and last sequence number.
+	// Aggregates holds, for each aggregate of the batch that has events, the last
+	// place given out in it.
 	Aggregates map[UUID]AggregateHead
 	// Recorded holds the events of the batch whose ids are already there.
 	Recorded map[UUID]Recorded
@@ -21,6 +21,8 @@ type Survey struct {
 type AggregateHead struct {
 	Type           string
 	SequenceNumber int64
+	// EventID is the last event's.
+	EventID UUID
 }
 
 // Placement is what [Plan] decided for a batch.
@@ -28,6 +30,8 @@ type Placement struct {
 	// Rows are the events to write, in order, with their places. RecordedAt is
 	// zero, and so is OccurredAt where it is to equal RecordedAt.
 	Rows []Recorded
+	// After is set by [Guess]: by aggregate, the id that its last event must have.
+	After map[UUID]UUID
 
 	decisions []decision
 }
@@ -59,24 +63,34 @@ func Plan(batch []Append, s Survey) *Placement {
 // events are new. Positions count from 1, until [Placement.Shift].
 //
 // The guess is true if, and only if, its rows can be written: if every row's place
-// follows the one before it and is free, and its event id is new. ok is false where
-// no such guess can be made: where nothing is to be written, where a belief is no
-// number, and where an append would be refused. Its ids may be recorded, so that it
+// follows the one before it and is free, its event id is new, and the event before
+// the first row of an aggregate is the one that p.After names, if it names any. ok is
+// false where no such guess can be made: where nothing is to be written, where a
+// belief is no number, for a guard, and where an append would be refused. Its ids may be recorded, so that it
 // is a retry, and writing the rows of others does not tell.
 func Guess(batch []Append) (p *Placement, ok bool) {
 	s := Survey{Aggregates: map[UUID]AggregateHead{}}
+	after := map[UUID]UUID{}
 	for _, a := range batch {
 		for _, entry := range a.Entries {
-			if _, seen := s.Aggregates[entry.Aggregate.ID]; seen {
+			id := entry.Aggregate.ID
+			if len(entry.Events) == 0 {
+				return nil, false
+			}
+			if _, seen := s.Aggregates[id]; seen {
 				continue
 			}
 			if entry.Expected.kind != expectExactly {
 				return nil, false
 			}
-			s.Aggregates[entry.Aggregate.ID] = AggregateHead{Type: entry.Aggregate.Type, SequenceNumber: entry.Expected.number}
+			s.Aggregates[id] = AggregateHead{Type: entry.Aggregate.Type, SequenceNumber: entry.Expected.number, EventID: entry.After}
+			if !entry.After.IsZero() {
+				after[id] = entry.After
+			}
 		}
 	}
 	p = Plan(batch, s)
+	p.After = after
 	for _, d := range p.decisions {
 		if d.err != nil || len(d.originals) > 0 {
 			return nil, false
@@ -107,7 +121,7 @@ func (p *planner) decide(a Append) decision {
 		if at.SequenceNumber > 0 && at.Type != entry.Aggregate.Type {
 			return decision{err: invalid("aggregate.type", "%s is recorded as %s, so it cannot be written to as %s", entry.Aggregate.ID, at.Type, entry.Aggregate.Type)}
 		}
-		if !entry.Expected.Holds(at.SequenceNumber) {
+		if !entry.Expected.Holds(at.SequenceNumber) || !entry.After.IsZero() && entry.After != at.EventID {
 			return decision{err: &ConflictError{Aggregate: entry.Aggregate, Expected: entry.Expected, Actual: at.SequenceNumber}}
 		}
 	}
@@ -120,13 +134,14 @@ func (p *planner) decide(a Append) decision {
 
 func (p *planner) place(entry EncodedEntry) {
 	at := p.survey.Aggregates[entry.Aggregate.ID]
-	at.Type = entry.Aggregate.Type
 	for _, event := range entry.Events {
+		at.Type = entry.Aggregate.Type
 		at.SequenceNumber++
 		p.survey.Position++
 		event.Aggregate = entry.Aggregate
 		event.SequenceNumber = at.SequenceNumber
 		event.Position = p.survey.Position
+		at.EventID = event.EventID
 		p.placed[event.EventID] = len(p.out.Rows)
 		p.out.Rows = append(p.out.Rows, event)
 	}

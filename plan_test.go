@@ -20,8 +20,9 @@ var guessed = []daybook.AggregateID{
 // drawBatch draws appends by writers of whom most know what is in the book.
 func drawBatch(t *rapid.T, s daybook.Survey) (batch []daybook.Append) {
 	at := map[daybook.UUID]int64{}
+	last := map[daybook.UUID]daybook.UUID{}
 	for id, head := range s.Aggregates {
-		at[id] = head.SequenceNumber
+		at[id], last[id] = head.SequenceNumber, head.EventID
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "appends") {
 		var a daybook.Append
@@ -30,9 +31,13 @@ func drawBatch(t *rapid.T, s daybook.Survey) (batch []daybook.Append) {
 				daybook.Exactly(at[id.ID]), daybook.Exactly(at[id.ID]), daybook.Exactly(at[id.ID]), daybook.Exactly(at[id.ID]),
 				daybook.NoEvents(), daybook.Exactly(2), daybook.Any(),
 			}).Draw(t, "expected")}
+			if at[id.ID] > 0 && rapid.IntRange(0, 3).Draw(t, "rests on an event") == 0 {
+				e.After = rapid.SampledFrom([]daybook.UUID{last[id.ID], last[id.ID], {9}}).Draw(t, "after")
+			}
 			for range rapid.IntRange(1, 2).Draw(t, "events") {
 				at[id.ID]++
-				e.Events = append(e.Events, daybook.Recorded{EventID: daybook.UUID{14: rapid.ByteRange(1, 120).Draw(t, "event id")}, EventType: "E", Payload: []byte(`{}`)})
+				last[id.ID] = daybook.UUID{14: rapid.ByteRange(1, 120).Draw(t, "event id")}
+				e.Events = append(e.Events, daybook.Recorded{EventID: last[id.ID], EventType: "E", Payload: []byte(`{}`)})
 			}
 			a.Entries = append(a.Entries, e)
 		}
@@ -46,7 +51,7 @@ func drawSurvey(t *rapid.T) daybook.Survey {
 	s := daybook.Survey{Position: 100, Aggregates: map[daybook.UUID]daybook.AggregateHead{}, Recorded: map[daybook.UUID]daybook.Recorded{}}
 	for _, id := range guessed[:3] {
 		if n := rapid.IntRange(0, 3).Draw(t, "sequence number"); n > 0 {
-			s.Aggregates[id.ID] = daybook.AggregateHead{Type: id.Type, SequenceNumber: int64(n)}
+			s.Aggregates[id.ID] = daybook.AggregateHead{Type: id.Type, SequenceNumber: int64(n), EventID: daybook.UUID{13: id.ID[15]}}
 		}
 	}
 	for i := range rapid.IntRange(0, 2).Draw(t, "recorded") {
@@ -58,12 +63,17 @@ func drawSurvey(t *rapid.T) daybook.Survey {
 
 // writable is what a database proves of rows: that each follows the one before it,
 // of the same type, is free, and has a new event id.
-func writable(s daybook.Survey, rows []daybook.Recorded) bool {
+func writable(s daybook.Survey, p *daybook.Placement) bool {
 	at := map[daybook.UUID]daybook.AggregateHead{}
 	for id, head := range s.Aggregates {
 		at[id] = head
 	}
-	for _, row := range rows {
+	for id, after := range p.After {
+		if at[id].EventID != after {
+			return false
+		}
+	}
+	for _, row := range p.Rows {
 		last := at[row.Aggregate.ID]
 		_, there := s.Recorded[row.EventID]
 		if there || row.SequenceNumber != last.SequenceNumber+1 || (last.SequenceNumber > 0 && last.Type != row.Aggregate.Type) {
@@ -86,7 +96,7 @@ func TestAGuessThatCanBeWrittenIsTrue(t *testing.T) {
 		if !ok {
 			return
 		}
-		if !writable(survey, guess.Rows) {
+		if !writable(survey, guess) {
 			failed++
 			return
 		}
@@ -112,6 +122,7 @@ func TestWhatIsNotGuessed(t *testing.T) {
 	of := func(entries ...daybook.EncodedEntry) daybook.Append { return daybook.Append{Entries: entries} }
 	for name, batch := range map[string][]daybook.Append{
 		"nothing":             {},
+		"a guard":             {of(one(guessed[0], daybook.NoEvents(), 1), daybook.EncodedEntry{Aggregate: guessed[1]})},
 		"any":                 {of(one(guessed[0], daybook.Any(), 1))},
 		"exists":              {of(one(guessed[0], daybook.Exists(), 1))},
 		"one event twice":     {of(one(guessed[0], daybook.NoEvents(), 1)), of(one(guessed[0], daybook.NoEvents(), 1))},
@@ -124,8 +135,9 @@ func TestWhatIsNotGuessed(t *testing.T) {
 		}
 	}
 	for name, batch := range map[string][]daybook.Append{
-		"a chain":            {of(one(guessed[0], daybook.Exactly(7), 1)), of(one(guessed[0], daybook.Exactly(8), 2)), of(one(guessed[0], daybook.Any(), 3))},
-		"two new aggregates": {of(one(guessed[0], daybook.NoEvents(), 1), one(guessed[1], daybook.NoEvents(), 2))},
+		"what rests on an event": {of(daybook.EncodedEntry{Aggregate: guessed[0], Expected: daybook.Exactly(7), After: daybook.UUID{8}, Events: []daybook.Recorded{{EventID: daybook.UUID{1}}}})},
+		"a chain":                {of(one(guessed[0], daybook.Exactly(7), 1)), of(one(guessed[0], daybook.Exactly(8), 2)), of(one(guessed[0], daybook.Any(), 3))},
+		"two new aggregates":     {of(one(guessed[0], daybook.NoEvents(), 1), one(guessed[1], daybook.NoEvents(), 2))},
 	} {
 		if _, ok := daybook.Guess(batch); !ok {
 			t.Errorf("%s was not guessed", name)

@@ -87,7 +87,7 @@ func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, erro
 			return false
 		}
 		left -= len(records)
-		last := len(records) < page.Limit || (q.Limit > 0 && left == 0)
+		last := len(records) < page.Limit && !FullPage(records) || (q.Limit > 0 && left == 0)
 		if !last && q.UntilPosition == 0 && !q.Reverse {
 			// Pin the end, or a caller that appends inside the loop never reaches it.
 			head, err := b.Head(ctx)
@@ -105,7 +105,7 @@ func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, erro
 		if last || !q.pass(records[len(records)-1]) {
 			return true
 		}
-		size = nextPage(records)
+		size = maxPageEvents
 	}
 }
 
@@ -128,11 +128,12 @@ func (q *Query) pass(rec Recorded) bool {
 	return true
 }
 
-// nextPage returns how many events of the size just seen fit into pageBytes.
-func nextPage(records []Recorded) int {
-	bytes := 1
+// FullPage reports whether records hold as many bytes as a page may: an engine's Read
+// ends there, and it does not mean that nothing is left.
+func FullPage(records []Recorded) bool {
+	bytes := 0
 	for _, rec := range records {
 		bytes += len(rec.Payload)
 	}
-	return max(1, min(maxPageEvents, pageBytes*len(records)/bytes))
+	return bytes >= MaxPageBytes
 }

@@ -120,3 +120,68 @@ func batchOfNothing(s *scene) {
 		s.Errorf("after refused batches the next event is %v, want position 2", rec)
 	}
 }
+
+// after is an append of one event that rests on another one.
+func after(id daybook.AggregateID, expected daybook.Expected, event daybook.UUID) daybook.Append {
+	a := raw(id, expected, rawEvent("rests on another"))
+	a.Entries[0].After = event
+	return a
+}
+
+func restsOnAnEvent(s *scene) {
+	a := newAggregate()
+	one, two := rawEvent("1"), rawEvent("2")
+	s.place(raw(a, daybook.NoEvents(), one, two))
+	unchanged := s.unchanged()
+	for name, wrong := range map[string]daybook.Append{
+		"another event's id":    after(a, daybook.Exactly(2), daybook.NewUUID()),
+		"an earlier event":      after(a, daybook.Exactly(2), one.EventID),
+		"an event elsewhere":    after(newAggregate(), daybook.NoEvents(), two.EventID),
+		"the wrong number":      after(a, daybook.Exactly(1), two.EventID),
+		"any, another event":    after(a, daybook.Any(), one.EventID),
+		"exists, another event": after(a, daybook.Exists(), one.EventID),
+	} {
+		s.refused("an append that rests on "+name, s.batch(wrong)[0].Err, daybook.ErrConflict)
+	}
+	unchanged("appends that rest on what is not there")
+	right := after(a, daybook.Exactly(2), two.EventID)
+	chained := after(a, daybook.Exactly(3), right.Entries[0].Events[0].EventID)
+	lost := after(a, daybook.Exactly(4), daybook.NewUUID())
+	behind := after(a, daybook.Exactly(5), lost.Entries[0].Events[0].EventID)
+	for i, outcome := range s.batch(right, chained, lost, behind) {
+		if i < 2 {
+			if outcome.Err != nil || outcome.Records[0].SequenceNumber != int64(3+i) {
+				s.Errorf("append %d of a chain: %+v", i, outcome)
+			}
+			continue
+		}
+		s.refused("an append that rests on one that was refused", outcome.Err, daybook.ErrConflict)
+	}
+	right = after(a, daybook.Exactly(4), chained.Entries[0].Events[0].EventID)
+	if outcome := s.batch(right)[0]; outcome.Err != nil {
+		s.Errorf("an append that rests on the last event: %v", outcome.Err)
+	}
+}
+
+func guardsAreKept(s *scene) {
+	a, b := newAggregate(), newAggregate()
+	guarded := func(expected daybook.Expected) daybook.Append {
+		x := raw(b, daybook.Any(), rawEvent("only if"))
+		x.Entries = append(x.Entries, daybook.EncodedEntry{Aggregate: a, Expected: expected})
+		return x
+	}
+	s.place(raw(a, daybook.NoEvents(), rawEvent("1")))
+	unchanged := s.unchanged()
+	for _, wrong := range []daybook.Expected{daybook.NoEvents(), daybook.Exactly(2)} {
+		s.refused("a guard that expects "+wrong.String(), s.batch(guarded(wrong))[0].Err, daybook.ErrConflict)
+	}
+	unchanged("appends that a guard refuses")
+	for _, right := range []daybook.Expected{daybook.Exactly(1), daybook.Exists(), daybook.Any()} {
+		if outcome := s.batch(guarded(right))[0]; outcome.Err != nil || len(outcome.Records) != 1 {
+			s.Errorf("a guard that expects %s: %+v", right, outcome)
+		}
+	}
+	if records := s.read(daybook.Query{Aggregate: a, Limit: 9}); len(records) != 1 {
+		s.Errorf("a guard has written to its aggregate: %v", records)
+	}
+}

@@ -159,6 +159,21 @@ func number(ctx context.Context, d daybook.Driver, book daybook.BookID, id daybo
 	return records[0].SequenceNumber, nil
 }
 
+// outsideLock is the outcome of an append that is not as expected, judged by what is
+// there at the moment.
+func outsideLock(ctx context.Context, d daybook.Driver, book daybook.BookID, a daybook.Append) (refused daybook.Outcome, err error) {
+	for _, e := range a.Entries {
+		at, err := number(ctx, d, book, e.Aggregate)
+		if err != nil {
+			return refused, err
+		}
+		if !e.Expected.Holds(at) {
+			return daybook.Outcome{Err: &daybook.ConflictError{Aggregate: e.Aggregate, Expected: e.Expected, Actual: at}}, nil
+		}
+	}
+	return refused, nil
+}
+
 // lateVisible hides every seventh event for a while, as an order from a sequence
 // does with the events of slow transactions; what is beyond is visible at once.
 func lateVisible(d daybook.Driver) daybook.Driver {

@@ -211,6 +211,12 @@ func fenceInTheFuture(s *scene) {
 }
 
 func fenceInAnEmptyBook(s *scene) {
+	for _, at := range []time.Time{time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC), time.UnixMicro(0).UTC()} {
+		head, err := s.driver.Fence(s.Context(), s.id, at)
+		if err != nil || head != (daybook.Head{RecordedAt: at}) {
+			s.Errorf("a fence at %v in an empty book: %+v, %v", at, head, err)
+		}
+	}
 	other := s.again(s.TB) // its times are the store's clock
 	at := other.append(entry(newAggregate(), daybook.NoEvents(), "x"))[0].RecordedAt
 	head, err := s.driver.Fence(s.Context(), s.id, at)

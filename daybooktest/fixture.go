@@ -3,6 +3,7 @@ package daybooktest
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/daybook-go/daybook"
 )
@@ -56,6 +57,8 @@ var notebooks = daybook.Decider[[]string, note, any]{
 			return nil, nil
 		case command.most > 0 && len(state) >= command.most:
 			return nil, errFull
+		case command.chained:
+			return []any{noted{Text: command.text + afterLine + lastWriter(state)}}, nil
 		}
 		return []any{noted{Text: command.text}}, nil
 	},
@@ -64,10 +67,24 @@ var notebooks = daybook.Decider[[]string, note, any]{
 	},
 }
 
-// note is the command: write text, unless there are most lines already.
+// note is the command: write text, unless there are most lines already. A chained one
+// says whose line it is written below.
 type note struct {
-	text string
-	most int
+	text    string
+	most    int
+	chained bool
+}
+
+// afterLine stands between the writer of a chained line and that of the line before.
+const afterLine = " after "
+
+// lastWriter is who wrote the last line, where all are chained.
+func lastWriter(state []string) string {
+	if len(state) == 0 {
+		return "nobody"
+	}
+	writer, _, _ := strings.Cut(state[len(state)-1], afterLine)
+	return writer
 }
 
 var errFull = errors.New("the notebook is full")
@@ -90,7 +107,7 @@ func (s *scene) notebooks() *daybook.Repository[[]string, note, any] {
 	return daybook.NewRepository(s.book, notebooks)
 }
 
-// shared are the repositories of both handles.
+// repositories are the notebooks of both handles.
 func (s *scene) repositories() [2]*daybook.Repository[[]string, note, any] {
 	return [2]*daybook.Repository[[]string, note, any]{
 		daybook.NewRepository(s.books[0], notebooks),

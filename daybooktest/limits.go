@@ -171,6 +171,9 @@ func bytesPerAppend(s *scene) {
 	unchanged("an append too large")
 	e.Events[len(e.Events)-1] = last
 	records := s.append(e)
+	if page := s.read(daybook.Query{Limit: 1 << 20}); !daybook.FullPage(page) || daybook.FullPage(page[:len(page)-1]) {
+		s.Errorf("a page of large events holds %d of them, want it to end with the one by which it is full", len(page))
+	}
 	read := 0
 	for rec, err := range s.book.Read(s.Context(), daybook.Query{}) {
 		if err != nil {

@@ -118,7 +118,8 @@ func metadataIsKept(s *scene) {
 	}
 }
 
-// place of a record that cannot be decoded, as its error must name it.
+// namesPlace fails the test unless err is of that kind and names the place of rec,
+// which cannot be decoded.
 func (s *scene) namesPlace(doing string, err error, rec daybook.Recorded, kind error) {
 	s.Helper()
 	var decode *daybook.DecodeError

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -59,14 +60,16 @@ func openedOnce(s *scene) {
 func recordedOnce(s *scene) {
 	for round := range times(4) {
 		e := entry(newAggregate(), daybook.NoEvents(), "1", "2")
-		answers := make([][]daybook.Recorded, racers)
-		atOnce(racers, func(i int) {
+		answers := make([][]daybook.Recorded, racers+1)
+		again := func(i int) {
 			records, err := s.books[i%2].Append(s.Context(), e)
 			if err != nil {
 				s.Errorf("one of many equal appends: %v", err)
 			}
 			answers[i] = records
-		})
+		}
+		atOnce(racers, again)
+		again(racers) // and once more, after the race
 		if s.Failed() {
 			return
 		}
@@ -210,6 +213,36 @@ func raise(a *atomic.Int64, n int64) {
 		old := a.Load()
 		if old >= n || a.CompareAndSwap(old, n) {
 			return
+		}
+	}
+}
+
+// Whatever order many writers of two handles come to in the end: no line may say that
+// it is below another than the one it is below.
+func decisionsRestOnStates(s *scene) {
+	ctx, cancel := context.WithTimeout(s.Context(), raceTimeout)
+	defer cancel()
+	id := newAggregate()
+	repositories := s.repositories()
+	each := times(16)
+	atOnce(racers, func(i int) {
+		for n := range each {
+			if _, err := repositories[i%2].Execute(ctx, id, note{text: fmt.Sprintf("%d-%d", i, n), chained: true}); err != nil {
+				s.Errorf("Execute: %v", err)
+				return
+			}
+		}
+	})
+	loaded, err := s.notebooks().Load(ctx, id)
+	if err != nil {
+		s.Fatalf("Load: %v", err)
+	}
+	if len(loaded.State) != racers*each {
+		s.Errorf("%d commands were acknowledged, the notebook has %d lines", racers*each, len(loaded.State))
+	}
+	for i, line := range loaded.State {
+		if want := afterLine + lastWriter(loaded.State[:i]); !strings.HasSuffix(line, want) {
+			s.Errorf("line %d is %q, and it is below %q", i+1, line, want)
 		}
 	}
 }

@@ -101,7 +101,7 @@ func (s *scene) pages(q daybook.Query, size int) (out []daybook.Recorded) {
 		}
 		s.goesOn(q, out, page)
 		out = append(out, page...)
-		if len(page) < size {
+		if len(page) < size && !daybook.FullPage(page) {
 			return out
 		}
 		switch last := page[len(page)-1]; {

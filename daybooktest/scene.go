@@ -145,10 +145,10 @@ func (s *scene) place(a daybook.Append) []daybook.Recorded {
 	return outcome.Records
 }
 
-// all returns the whole book, by reading it in one page.
+// all returns the whole book, in as few pages as may be.
 func (s *scene) all() []daybook.Recorded {
 	s.Helper()
-	return s.read(daybook.Query{Limit: 1 << 20})
+	return s.pages(daybook.Query{}, 1<<20)
 }
 
 // read returns one page from the engine, and ends the test where that fails.
@@ -270,7 +270,7 @@ func (s *scene) audit() {
 		if aggregates++; aggregates > 20 {
 			break // the rest are read the same way
 		}
-		one := s.read(daybook.Query{Aggregate: daybook.AggregateID{Type: types[id], ID: id}, Limit: 1 << 20})
+		one := s.pages(daybook.Query{Aggregate: daybook.AggregateID{Type: types[id], ID: id}}, 1<<20)
 		want := slices.DeleteFunc(slices.Clone(records), func(rec daybook.Recorded) bool { return rec.Aggregate.ID != id })
 		if int64(len(one)) != number || len(one) > 0 && one[len(one)-1].Position != want[len(want)-1].Position {
 			s.same("an aggregate read by itself", one, want)

@@ -105,6 +105,8 @@ var checks = []check{
 	{"I9: every append of a batch has its own outcome and sees those before it", batchOutcomes},
 	{"I2: a batch may repeat itself", batchRepeatsItself},
 	{"I9: a batch that is empty or refused writes nothing", batchOfNothing},
+	{"I8: an append may rest on an event and not on another in its place", restsOnAnEvent},
+	{"I9: an append may depend on an aggregate that it does not write to", guardsAreKept},
 	{"books know nothing of each other", booksAreApart},
 	{"opening a book at once from everywhere makes one book", oneBookPerName},
 
@@ -112,6 +114,7 @@ var checks = []check{
 	{"I8: an aggregate opened 32 times at once is opened once", openedOnce},
 	{"I2: one append made 32 times at once is recorded once", recordedOnce},
 	{"I1: racing commands are all recorded, each once", everyCommandOnce},
+	{"I8: every decision rests on the state it was recorded behind", decisionsRestOnStates},
 	{"I2: one key used 32 times at once is one command with 32 equal results", oneKeyOneResult},
 	{"I9: appends on the same aggregates in opposite orders do not block each other", oppositeOrders},
 	{"I8: histories of racing appends are linearizable", linearizable},

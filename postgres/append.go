@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,23 +33,26 @@ const (
 	// lockSQL: the head of book $1, locked. Index heads_pkey.
 	lockSQL = `SELECT head_position, head_recorded_at FROM daybook.lock_head($1)`
 
-	// lastSQL: type and last sequence number of those of the aggregates $2 that
-	// have events in book $1. One step back from the end of each in events_sequence_key.
+	// lastSQL: type, last sequence number and last event id of those of the
+	// aggregates $2 that have events in book $1. One step back from the end of each in events_sequence_key.
 	lastSQL = `
-SELECT asked.id, last.aggregate_type, last.sequence_number
+SELECT asked.id, last.aggregate_type, last.sequence_number, last.event_id
 FROM unnest($2::uuid[]) AS asked(id)
 CROSS JOIN LATERAL (
-	SELECT e.aggregate_type, e.sequence_number
+	SELECT e.aggregate_type, e.sequence_number, e.event_id
 	FROM daybook.events AS e
 	WHERE e.book_id = $1 AND e.aggregate_id = asked.id
 	ORDER BY e.sequence_number DESC
 	LIMIT 1
 ) AS last`
 
+	// keepSQL does nothing but take payloads, $1.
+	keepSQL = `SELECT cardinality($1::jsonb[])`
+
 	// appendSQL writes events to book $1, whose head is at position $2 unless that
-	// is null. It returns the position before them and their recorded_at. $3 … $11
+	// is null. It returns the position before them and their recorded_at. $3 … $12
 	// are arrays, one element an event.
-	appendSQL = `SELECT before, stamp FROM daybook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	appendSQL = `SELECT before, stamp FROM daybook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 )
 
 // Append settles the batch in one transaction; see [daybook.Driver] for its promise.
@@ -71,33 +75,68 @@ func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.A
 		return err
 	})
 	if unkept(err) {
-		return db.appendApart(ctx, book, batch, err)
+		return db.appendKept(ctx, book, batch, err)
 	}
 	return outcomes, explain("append", err)
 }
 
-// appendApart is Append for a batch with a payload that the server cannot keep: each
-// append by itself, so that only the one at fault is refused, with the cause.
-func (db *DB) appendApart(ctx context.Context, book daybook.BookID, batch []daybook.Append, cause error) ([]daybook.Outcome, error) {
-	if len(batch) == 1 {
-		return []daybook.Outcome{{Err: &daybook.InvalidError{Field: "payload", Reason: "PostgreSQL cannot keep it: " + cause.Error()}}}, nil
-	}
-	var outcomes []daybook.Outcome
-	for i := range batch {
-		one, err := db.Append(ctx, book, batch[i:i+1])
-		if err != nil {
-			return nil, err
+// appendKept is Append for a batch with a payload that the server cannot keep: each
+// such append is refused, with the server's reason, and the others are one batch.
+func (db *DB) appendKept(ctx context.Context, book daybook.BookID, batch []daybook.Append, cause error) ([]daybook.Outcome, error) {
+	outcomes := make([]daybook.Outcome, len(batch))
+	var kept []daybook.Append
+	var places []int
+	for i, a := range batch {
+		reason, err := db.unkeptReason(ctx, a)
+		switch {
+		case err != nil:
+			return nil, explain("append", err)
+		case reason != "":
+			outcomes[i].Err = &daybook.InvalidError{Field: "payload", Reason: "PostgreSQL cannot keep it: " + reason}
+		default:
+			kept, places = append(kept, a), append(places, i)
 		}
-		outcomes = append(outcomes, one...)
+	}
+	if len(kept) == len(batch) {
+		return nil, explain("append", cause) // it was something else
+	}
+	if len(kept) == 0 {
+		return outcomes, nil
+	}
+	others, err := db.Append(ctx, book, kept)
+	if err != nil {
+		return nil, err
+	}
+	for i, outcome := range others {
+		outcomes[places[i]] = outcome
 	}
 	return outcomes, nil
+}
+
+// unkeptReason says why the server cannot keep the payloads of a, or nothing.
+func (db *DB) unkeptReason(ctx context.Context, a daybook.Append) (string, error) {
+	var payloads pgtype.FlatArray[[]byte]
+	for _, entry := range a.Entries {
+		for _, event := range entry.Events {
+			payloads = append(payloads, event.Payload)
+		}
+	}
+	err := db.do(ctx, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, keepSQL, payloads)
+		return err
+	})
+	var refused *pgconn.PgError
+	if unkept(err) && errors.As(err, &refused) {
+		return refused.Message, nil
+	}
+	return "", err
 }
 
 // appendGuess writes a guess and commits it, in one statement. The statement waits
 // for the head; when ctx ends, the server is asked to give up, and what it answers
 // holds.
 func appendGuess(ctx context.Context, conn *pgx.Conn, book daybook.BookID, plan *daybook.Placement) ([]daybook.Outcome, error) {
-	params, err := appendParams(book, nil, plan.Rows)
+	params, err := appendParams(book, nil, plan.Rows, plan.After)
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -161,16 +200,17 @@ func lockAndSurvey(ctx context.Context, conn *pgx.Conn, book daybook.BookID, bat
 		return row.Scan(&survey.Position, new(time.Time))
 	})
 	trip.Queue(lastSQL, int64(book), aggregates).Query(func(rows pgx.Rows) error {
-		var id pgtype.UUID
+		var id, event pgtype.UUID
 		var last daybook.AggregateHead
-		_, err := pgx.ForEachRow(rows, []any{&id, &last.Type, &last.SequenceNumber}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &last.Type, &last.SequenceNumber, &event}, func() error {
+			last.EventID = event.Bytes
 			survey.Aggregates[id.Bytes] = last
 			return nil
 		})
 		return err
 	})
 	trip.Queue(lookupSQL, int64(book), events).Query(func(rows pgx.Rows) error {
-		records, err := scan(rows)
+		records, err := scan(rows, math.MaxInt)
 		for _, rec := range records {
 			survey.Recorded[rec.EventID] = rec
 		}
@@ -207,7 +247,7 @@ func uuidParam(id daybook.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Vali
 // acknowledged, what was committed before it is as safe as any acknowledged append,
 // on this server and on the standbys it waits for.
 func writeAndCommit(ctx context.Context, conn *pgx.Conn, book daybook.BookID, head int64, rows []daybook.Recorded) (place, error) {
-	params, err := appendParams(book, &head, rows)
+	params, err := appendParams(book, &head, rows, nil)
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -298,8 +338,9 @@ func rollback(ctx context.Context, conn *pgx.Conn) {
 	_, _ = conn.Exec(ctx, rollbackSQL)
 }
 
-// appendParams returns the parameters of appendSQL; head is nil where it is not known.
-func appendParams(book daybook.BookID, head *int64, rows []daybook.Recorded) ([]any, error) {
+// appendParams returns the parameters of appendSQL; head is nil where it is not
+// known, after as in [daybook.Placement].
+func appendParams(book daybook.BookID, head *int64, rows []daybook.Recorded, after map[daybook.UUID]daybook.UUID) ([]any, error) {
 	n := len(rows)
 	var (
 		aggregateTypes  = make(pgtype.FlatArray[string], n)
@@ -311,6 +352,7 @@ func appendParams(book daybook.BookID, head *int64, rows []daybook.Recorded) ([]
 		payloads        = make(pgtype.FlatArray[[]byte], n)
 		metadatas       = make(pgtype.FlatArray[[]byte], n)
 		occurredAts     = make(pgtype.FlatArray[pgtype.Timestamptz], n)
+		afters          = make(pgtype.FlatArray[pgtype.UUID], n)
 	)
 	for i, row := range rows {
 		metadata, err := row.Metadata.MarshalJSON()
@@ -322,9 +364,12 @@ func appendParams(book daybook.BookID, head *int64, rows []daybook.Recorded) ([]
 		eventIDs[i], eventTypes[i], schemaVersions[i] = uuidParam(row.EventID), row.EventType, int64(row.SchemaVersion)
 		payloads[i], metadatas[i] = row.Payload, metadata
 		occurredAts[i] = pgtype.Timestamptz{Time: row.OccurredAt, Valid: !row.OccurredAt.IsZero()}
+		if id, rests := after[row.Aggregate.ID]; rests {
+			afters[i] = uuidParam(id)
+		}
 	}
 	return []any{
 		int64(book), head, aggregateTypes, aggregateIDs, sequenceNumbers, eventIDs, eventTypes,
-		schemaVersions, payloads, metadatas, occurredAts,
+		schemaVersions, payloads, metadatas, occurredAts, afters,
 	}, nil
 }

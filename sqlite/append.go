@@ -9,42 +9,14 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/daybook-go/daybook"
 )
 
 // errDiscard makes database/sql close a connection instead of using it again.
 var errDiscard = driver.ErrBadConn
-
-// selectBook finds a book by name: ?1.
-const selectBook = `SELECT book_id FROM books WHERE name = ?1`
-
-// insertBook makes the book ?1 at time ?2, insertHead its head with incarnation ?2.
-const (
-	insertBook = `INSERT INTO books (book_id, name, created_at)
-SELECT coalesce(max(book_id), 0) + 1, ?1, ?2 FROM books RETURNING book_id`
-	insertHead = `INSERT INTO heads (book_id, position, recorded_at, incarnation) VALUES (?1, 0, 0, ?2)`
-)
-
-// OpenBook implements [daybook.Driver].
-func (db *DB) OpenBook(ctx context.Context, name string) (id daybook.BookID, err error) {
-	err = db.readers.QueryRowContext(ctx, selectBook, name).Scan(&id)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return id, explain(err)
-	}
-	err = db.write(ctx, func(ctx context.Context, conn *sql.Conn) (bool, error) {
-		err := conn.QueryRowContext(ctx, selectBook, name).Scan(&id)
-		if !errors.Is(err, sql.ErrNoRows) {
-			return false, err // another was first
-		}
-		if err := conn.QueryRowContext(ctx, insertBook, name, micros(db.now())).Scan(&id); err != nil {
-			return false, err
-		}
-		_, err = conn.ExecContext(ctx, insertHead, id, daybook.NewUUID().String())
-		return true, err
-	})
-	return id, err
-}
 
 // Append implements [daybook.Driver].
 func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) (outcomes []daybook.Outcome, err error) {
@@ -75,12 +47,13 @@ func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.A
 	return outcomes, nil
 }
 
-// selectAggregates returns type and last sequence number of each aggregate of the
-// JSON array ?2 in book ?1, or nulls where it has no events. Two probes of
+// selectAggregates returns type, last sequence number and last event id of each
+// aggregate of the JSON array ?2 in book ?1, or nulls where it has no events. Probes of
 // events_by_aggregate each: joined to its last event in one, SQLite visits them all.
 const selectAggregates = `SELECT wanted.value,
 	(SELECT aggregate_type FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value ORDER BY sequence_number DESC LIMIT 1),
-	(SELECT max(sequence_number) FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value)
+	(SELECT max(sequence_number) FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value),
+	(SELECT event_id FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value ORDER BY sequence_number DESC LIMIT 1)
 FROM json_each(?2) AS wanted`
 
 // look finds out what the planner needs to know about batch.
@@ -106,9 +79,9 @@ func look(ctx context.Context, conn *sql.Conn, book daybook.BookID, batch []dayb
 	defer rows.Close()
 	for rows.Next() {
 		var text string
-		var kind sql.NullString
+		var kind, event sql.NullString
 		var number sql.NullInt64
-		if err := rows.Scan(&text, &kind, &number); err != nil {
+		if err := rows.Scan(&text, &kind, &number, &event); err != nil {
 			return survey, err
 		}
 		if !number.Valid {
@@ -118,7 +91,11 @@ func look(ctx context.Context, conn *sql.Conn, book daybook.BookID, batch []dayb
 		if err != nil {
 			return survey, err
 		}
-		survey.Aggregates[id] = daybook.AggregateHead{Type: kind.String, SequenceNumber: number.Int64}
+		last, err := daybook.ParseUUID(event.String)
+		if err != nil {
+			return survey, err
+		}
+		survey.Aggregates[id] = daybook.AggregateHead{Type: kind.String, SequenceNumber: number.Int64, EventID: last}
 	}
 	if err := rows.Err(); err != nil {
 		return survey, err
@@ -159,52 +136,53 @@ func insert(ctx context.Context, conn *sql.Conn, book daybook.BookID, rows []day
 	return err
 }
 
-// selectHeadRow returns the head of book ?1.
-const selectHeadRow = `SELECT position, recorded_at FROM heads WHERE book_id = ?1`
-
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func selectHead(ctx context.Context, q querier, book daybook.BookID) (head daybook.Head, err error) {
-	var recordedAt int64
-	err = q.QueryRowContext(ctx, selectHeadRow, book).Scan(&head.Position, &recordedAt)
-	if errors.Is(err, sql.ErrNoRows) {
-		return head, fmt.Errorf("there is no book with id %d in this file", book)
+// write runs f in a transaction that holds the file's writer lock from its start.
+// It waits for the lock as long as ctx lives. f says whether there is anything to commit.
+func (db *DB) write(ctx context.Context, f func(ctx context.Context, conn *sql.Conn) (commit bool, err error)) error {
+	conn, err := db.writer.Conn(ctx)
+	if err != nil {
+		return err
 	}
-	if recordedAt != 0 {
-		head.RecordedAt = fromMicros(recordedAt)
-	}
-	return head, err
-}
-
-// Head implements [daybook.Driver].
-func (db *DB) Head(ctx context.Context, book daybook.BookID) (daybook.Head, error) {
-	head, err := selectHead(ctx, db.readers, book)
-	return head, explain(err)
-}
-
-// Fence implements [daybook.Driver].
-func (db *DB) Fence(ctx context.Context, book daybook.BookID, t time.Time) (head daybook.Head, err error) {
-	err = db.write(ctx, func(ctx context.Context, conn *sql.Conn) (bool, error) {
-		if head, err = selectHead(ctx, conn, book); err != nil {
-			return false, err
-		}
-		if now := db.now(); t.After(now) {
-			t = now
-		}
-		t = t.UTC().Truncate(time.Microsecond)
-		if !t.After(head.RecordedAt) {
-			return false, nil
-		}
-		head.RecordedAt = t
-		_, err := conn.ExecContext(ctx, updateHead, book, head.Position, micros(t))
-		return true, err
+	defer conn.Close()
+	// What ends the transaction does not look at ctx: it is finished once begun.
+	ended := context.WithoutCancel(ctx)
+	err = patient(ctx, func() error {
+		_, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`)
+		return err
 	})
-	return head, err
+	if err != nil {
+		// Where ctx ended meanwhile the driver reports that, although the
+		// transaction may have begun.
+		return explain(errors.Join(err, rollback(ended, conn)))
+	}
+	commit, err := f(ctx, conn)
+	if err != nil || !commit {
+		return explain(errors.Join(err, rollback(ended, conn)))
+	}
+	if err = ctx.Err(); err != nil {
+		return errors.Join(err, rollback(ended, conn))
+	}
+	if _, err = conn.ExecContext(ended, `COMMIT`); err == nil {
+		return nil
+	}
+	var e *sqlite.Error
+	full := errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
+	err = explain(errors.Join(err, rollback(ended, conn)))
+	if full {
+		return err // the commit's last page was not written, so it cannot be found later
+	}
+	// The commit may be in the log although it could not be made durable.
+	return fmt.Errorf("%w: %w", daybook.ErrUnclear, err)
 }
 
-func micros(t time.Time) int64 { return t.UnixMicro() }
-
-func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
+// rollback ends the transaction, or the connection if that fails: a connection that
+// is in a transaction must not be used again.
+func rollback(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, `ROLLBACK`)
+	var e *sqlite.Error
+	if err == nil || (errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_ERROR) { // "no transaction is active"
+		return nil
+	}
+	discard := conn.Raw(func(any) error { return errDiscard })
+	return errors.Join(err, discard)
+}

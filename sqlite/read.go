@@ -55,13 +55,21 @@ func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([
 			query = selectAggregateReverse
 		}
 	}
-	records, err := scan(ctx, db.readers, query, args...)
+	var records []daybook.Recorded
+	err = patient(ctx, func() error {
+		records, err = scan(ctx, db.readers, daybook.MaxPageBytes, query, args...)
+		return err
+	})
 	return records, explain(err)
 }
 
 // Lookup implements [daybook.Driver].
 func (db *DB) Lookup(ctx context.Context, book daybook.BookID, ids []daybook.UUID) ([]daybook.Recorded, error) {
-	records, err := lookup(ctx, db.readers, book, ids)
+	var records []daybook.Recorded
+	err := patient(ctx, func() (err error) {
+		records, err = lookup(ctx, db.readers, book, ids)
+		return err
+	})
 	return records, explain(err)
 }
 
@@ -70,21 +78,24 @@ func lookup(ctx context.Context, q querier, book daybook.BookID, ids []daybook.U
 	if err != nil {
 		return nil, err
 	}
-	return scan(ctx, q, selectByID, book, string(wanted))
+	return scan(ctx, q, math.MaxInt, selectByID, book, string(wanted))
 }
 
-func scan(ctx context.Context, q querier, query string, args ...any) (records []daybook.Recorded, err error) {
+// scan returns the rows of a query, up to the one by which they hold so many bytes
+// of payload.
+func scan(ctx context.Context, q querier, bytes int, query string, args ...any) (records []daybook.Recorded, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for bytes > 0 && rows.Next() {
 		rec, err := scanOne(rows)
 		if err != nil {
 			return nil, err
 		}
 		records = append(records, rec)
+		bytes -= len(rec.Payload)
 	}
 	return records, rows.Err()
 }

@@ -85,6 +85,9 @@ func TestEventsAreAppendOnlyForEverybody(t *testing.T) {
 		`REPLACE INTO events ` + strings.Replace(strings.Replace(all, "position,", "position + 1,", 1), "event_id,", "'x',", 1),
 		`REPLACE INTO events ` + strings.Replace(strings.Replace(all, "position,", "position + 1,", 1), "sequence_number,", "sequence_number + 1,", 1),
 		`INSERT INTO events ` + all + ` WHERE true ON CONFLICT DO UPDATE SET payload = excluded.payload`,
+		`UPDATE books SET name = 'other'`,
+		`DELETE FROM books`,
+		`REPLACE INTO books VALUES (1, 'other', 0)`,
 		`UPDATE heads SET position = 0`,
 		`UPDATE heads SET recorded_at = 0`,
 		`DELETE FROM heads`,
@@ -245,6 +248,114 @@ func TestAWriterWaitsForAnotherProcessAsLongAsItsContextLives(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Errorf("after the lock was released: %v", err)
+	}
+}
+
+// A process that recovers the file, or closes it as the last one, has it for itself.
+func TestWhoeverOpensWaitsForAProcessThatHasTheFileForItself(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	for _, statement := range []string{`PRAGMA locking_mode = EXCLUSIVE`, `CREATE TABLE mine (x)`} {
+		if _, err := other.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*busySlice)
+	defer cancel()
+	if db, err := Open(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while another has the file: %v, %v", db, err)
+	}
+	opened := make(chan error)
+	go func() {
+		db, err := Open(t.Context(), path)
+		if err == nil {
+			err = db.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Fatalf("Open did not wait: %v", err)
+	case <-time.After(3 * busySlice):
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Errorf("after the other has closed it: %v", err)
+	}
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	t.Run("a full disk", func(t *testing.T) {
+		t.Parallel()
+		db := openFile(t, newFile(t))
+		book := openBook(t, db)
+		if _, err := book.Append(t.Context(), note("fits", daybook.NoEvents())); err != nil {
+			t.Fatal(err)
+		}
+		// The file may not grow any more.
+		if _, err := db.writer.ExecContext(t.Context(), `PRAGMA max_page_count = 1`); err != nil {
+			t.Fatal(err)
+		}
+		_, err := book.Append(t.Context(), note(strings.Repeat("x", 100_000), daybook.Exactly(1)))
+		if err == nil || errors.Is(err, daybook.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "free some space") {
+			t.Errorf("an append that finds no room: %v", err)
+		}
+		if _, err := db.writer.ExecContext(t.Context(), `PRAGMA max_page_count = 1000000`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := book.Append(t.Context(), note("again", daybook.Exactly(1))); err != nil {
+			t.Errorf("with room again: %v", err)
+		}
+	})
+	t.Run("a damaged file", func(t *testing.T) {
+		t.Parallel()
+		path := newFile(t)
+		db, err := Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		book := openBook(t, db)
+		if _, err := book.Append(t.Context(), note(strings.Repeat("x", 100_000), daybook.NoEvents())); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		damage(t, path)
+		db, err = Open(t.Context(), path)
+		if err == nil {
+			_, err = daybook.Open(t.Context(), db, "main", registry)
+			err = errors.Join(err, db.Close())
+		}
+		if err == nil || !strings.Contains(err.Error(), "damaged") {
+			t.Errorf("a damaged file: %v", err)
+		}
+	})
+}
+
+// damage overwrites all pages of a file but the first.
+func damage(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt([]byte(strings.Repeat("damaged!", int(info.Size()-4096)/8)), 4096); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -180,6 +180,7 @@ CREATE FUNCTION daybook.append(
     payloads         jsonb[],
     metadatas        jsonb[],
     occurred_ats     timestamptz[], -- null where it is to equal recorded_at
+    afters           uuid[], -- null, or the id of the event that the first one of its aggregate must follow
     OUT before       bigint,
     OUT stamp        timestamptz
 )
@@ -194,6 +195,7 @@ BEGIN
         OR number IS DISTINCT FROM cardinality(sequence_numbers) OR number IS DISTINCT FROM cardinality(event_types)
         OR number IS DISTINCT FROM cardinality(schema_versions) OR number IS DISTINCT FROM cardinality(payloads)
         OR number IS DISTINCT FROM cardinality(metadatas) OR number IS DISTINCT FROM cardinality(occurred_ats)
+        OR number IS DISTINCT FROM cardinality(afters)
     THEN
         RAISE EXCEPTION 'daybook: append: the arrays must have the same number of elements, at least one' USING ERRCODE = 'ZD004';
     END IF;
@@ -211,15 +213,16 @@ BEGIN
     -- Not NOT EXISTS: a planner without statistics hashes the whole book for that.
     SELECT r.* INTO wrong
         FROM (
-            SELECT e.id, e.type, e.n, lag(e.n) OVER w AS n_before, lag(e.type) OVER w AS type_before
-                FROM unnest(aggregate_ids, aggregate_types, sequence_numbers) WITH ORDINALITY AS e(id, type, n, i)
+            SELECT e.id, e.type, e.n, e.after, lag(e.n) OVER w AS n_before, lag(e.type) OVER w AS type_before
+                FROM unnest(aggregate_ids, aggregate_types, sequence_numbers, afters) WITH ORDINALITY AS e(id, type, n, after, i)
                 WINDOW w AS (PARTITION BY e.id ORDER BY e.i)
         ) AS r
         WHERE CASE
             WHEN r.n_before IS NOT NULL THEN r.n <> r.n_before + 1 OR r.type <> r.type_before
-            ELSE r.n <> 1 AND r.type IS DISTINCT FROM (
+            ELSE (r.n <> 1 OR r.after IS NOT NULL) AND r.type IS DISTINCT FROM (
                 SELECT p.aggregate_type FROM daybook.events AS p
-                    WHERE p.book_id = book AND p.aggregate_id = r.id AND p.sequence_number = r.n - 1)
+                    WHERE p.book_id = book AND p.aggregate_id = r.id AND p.sequence_number = r.n - 1
+                        AND (r.after IS NULL OR p.event_id = r.after))
             END
         LIMIT 1;
     IF found THEN
@@ -252,5 +255,5 @@ GRANT EXECUTE ON FUNCTION
     daybook.open_book(text),
     daybook.lock_head(bigint),
     daybook.fence(bigint, timestamptz),
-    daybook.append(bigint, bigint, text[], uuid[], bigint[], uuid[], text[], integer[], jsonb[], jsonb[], timestamptz[])
+    daybook.append(bigint, bigint, text[], uuid[], bigint[], uuid[], text[], integer[], jsonb[], jsonb[], timestamptz[], uuid[])
     TO daybook_app;

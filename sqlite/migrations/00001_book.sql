@@ -8,7 +8,8 @@ CREATE TABLE books (
 	created_at INTEGER NOT NULL
 ) STRICT;
 
--- One row a book: the last place given out.
+-- One row a book: the last place given out. recorded_at begins at what a Go program
+-- takes for "no time", the beginning of the year 1.
 CREATE TABLE heads (
 	book_id     INTEGER NOT NULL PRIMARY KEY REFERENCES books,
 	position    INTEGER NOT NULL,
@@ -60,6 +61,28 @@ WHEN EXISTS (SELECT 1 FROM events WHERE book_id = NEW.book_id AND position = NEW
 	OR EXISTS (SELECT 1 FROM events WHERE book_id = NEW.book_id AND aggregate_id = NEW.aggregate_id AND sequence_number = NEW.sequence_number)
 BEGIN
 	SELECT RAISE(ABORT, 'daybook: events are append-only: the place or the event id is taken');
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER books_never_updated BEFORE UPDATE ON books
+BEGIN
+	SELECT RAISE(ABORT, 'daybook: a book keeps its name and number: UPDATE is refused');
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER books_never_deleted BEFORE DELETE ON books
+BEGIN
+	SELECT RAISE(ABORT, 'daybook: a book is for ever: DELETE is refused');
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER books_never_replaced BEFORE INSERT ON books
+WHEN EXISTS (SELECT 1 FROM books WHERE book_id = NEW.book_id OR name = NEW.name)
+BEGIN
+	SELECT RAISE(ABORT, 'daybook: the name or the number of the book is taken');
 END;
 -- +goose StatementEnd
 

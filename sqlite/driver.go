@@ -3,7 +3,8 @@
 //
 // The file is in WAL mode with synchronous=FULL: an append that was acknowledged
 // survives a loss of power. Writers of all processes take turns; whoever waits,
-// waits as long as its context lives. Readers never wait. The file must be on a
+// waits as long as its context lives. Readers wait for nobody, except for a process
+// that opens or closes the file. The file must be on a
 // local disk, because SQLite's locks do not work over networks.
 package sqlite
 
@@ -16,9 +17,6 @@ import (
 	"runtime"
 	"strings"
 	"time"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/daybook-go/daybook"
 )
@@ -33,8 +31,8 @@ type DB struct {
 
 var _ daybook.Driver = (*DB)(nil)
 
-// busySlice is how long SQLite itself waits for another process's lock before we
-// look whether ctx still lives and try again.
+// busySlice is how long SQLite itself waits for another process's lock before
+// [patient] looks whether ctx still lives and tries again.
 const busySlice = 100 * time.Millisecond
 
 // Open opens the file at path, which [Migrate] has made. It only checks: the error
@@ -71,10 +69,12 @@ func open(ctx context.Context, path string) (_ *DB, err error) {
 	}
 	db.readers.SetMaxOpenConns(max(4, runtime.NumCPU()))
 	db.readers.SetMaxIdleConns(max(4, runtime.NumCPU()))
-	if err := checkSchema(ctx, db.writer); err != nil {
-		return nil, err
-	}
-	return db, checkDurable(ctx, db.writer)
+	return db, patient(ctx, func() error {
+		if err := checkSchema(ctx, db.writer); err != nil {
+			return err
+		}
+		return checkDurable(ctx, db.writer)
+	})
 }
 
 // checkDurable refuses a file system on which SQLite could not do what was asked.
@@ -120,81 +120,84 @@ func (db *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// explain adds what to do about an error of SQLite's, where that is not obvious.
-func explain(err error) error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("the disk is full: nothing was written, free some space and try again: %w", err)
-	case sqlite3.SQLITE_READONLY:
-		return fmt.Errorf("the file or its directory cannot be written to: change the permissions: %w", err)
-	case sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("this is no SQLite file: name another: %w", err)
-	case sqlite3.SQLITE_CANTOPEN:
-		return fmt.Errorf("the file cannot be opened: check that the directory exists and can be written to: %w", err)
-	case sqlite3.SQLITE_CORRUPT:
-		return fmt.Errorf("the file is damaged: restore it from a backup: %w", err)
-	}
-	return err
-}
+// selectBook finds a book by name: ?1.
+const selectBook = `SELECT book_id FROM books WHERE name = ?1`
 
-func isBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
-}
+// insertBook makes the book ?1 at time ?2, insertHead its head, recorded at
+// ?2, with incarnation ?3.
+const (
+	insertBook = `INSERT INTO books (book_id, name, created_at)
+SELECT coalesce(max(book_id), 0) + 1, ?1, ?2 FROM books RETURNING book_id`
+	insertHead = `INSERT INTO heads (book_id, position, recorded_at, incarnation) VALUES (?1, 0, ?2, ?3)`
+)
 
-// write runs f in a transaction that holds the file's writer lock from its start.
-// It waits for the lock as long as ctx lives. f says whether there is anything to commit.
-func (db *DB) write(ctx context.Context, f func(ctx context.Context, conn *sql.Conn) (commit bool, err error)) error {
-	conn, err := db.writer.Conn(ctx)
-	if err != nil {
-		return err
+// OpenBook implements [daybook.Driver].
+func (db *DB) OpenBook(ctx context.Context, name string) (id daybook.BookID, err error) {
+	err = patient(ctx, func() error { return db.readers.QueryRowContext(ctx, selectBook, name).Scan(&id) })
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, explain(err)
 	}
-	defer conn.Close()
-	// What ends the transaction does not look at ctx: it is finished once begun.
-	ended := context.WithoutCancel(ctx)
-	for {
-		_, err = conn.ExecContext(ctx, `BEGIN IMMEDIATE`)
-		if err == nil {
-			break
+	err = db.write(ctx, func(ctx context.Context, conn *sql.Conn) (bool, error) {
+		err := conn.QueryRowContext(ctx, selectBook, name).Scan(&id)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return false, err // another was first
 		}
-		if !isBusy(err) || ctx.Err() != nil {
-			// Where ctx ended meanwhile the driver reports that, although the
-			// transaction may have begun.
-			return explain(errors.Join(err, rollback(ended, conn)))
+		if err := conn.QueryRowContext(ctx, insertBook, name, micros(db.now())).Scan(&id); err != nil {
+			return false, err
 		}
-	}
-	commit, err := f(ctx, conn)
-	if err != nil || !commit {
-		return explain(errors.Join(err, rollback(ended, conn)))
-	}
-	if err = ctx.Err(); err != nil {
-		return errors.Join(err, rollback(ended, conn))
-	}
-	if _, err = conn.ExecContext(ended, `COMMIT`); err == nil {
-		return nil
-	}
-	var e *sqlite.Error
-	full := errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
-	err = explain(errors.Join(err, rollback(ended, conn)))
-	if full {
-		return err // the commit's last page was not written, so it cannot be found later
-	}
-	// The commit may be in the log although it could not be made durable.
-	return fmt.Errorf("%w: %w", daybook.ErrUnclear, err)
+		_, err = conn.ExecContext(ctx, insertHead, id, micros(time.Time{}), daybook.NewUUID().String())
+		return true, err
+	})
+	return id, err
 }
 
-// rollback ends the transaction, or the connection if that fails: a connection that
-// is in a transaction must not be used again.
-func rollback(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, `ROLLBACK`)
-	var e *sqlite.Error
-	if err == nil || (errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_ERROR) { // "no transaction is active"
-		return nil
-	}
-	discard := conn.Raw(func(any) error { return errDiscard })
-	return errors.Join(err, discard)
+// selectHeadRow returns the head of book ?1.
+const selectHeadRow = `SELECT position, recorded_at FROM heads WHERE book_id = ?1`
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
+
+func selectHead(ctx context.Context, q querier, book daybook.BookID) (head daybook.Head, err error) {
+	var recordedAt int64
+	err = q.QueryRowContext(ctx, selectHeadRow, book).Scan(&head.Position, &recordedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return head, fmt.Errorf("there is no book with id %d in this file", book)
+	}
+	head.RecordedAt = fromMicros(recordedAt)
+	return head, err
+}
+
+// Head implements [daybook.Driver].
+func (db *DB) Head(ctx context.Context, book daybook.BookID) (head daybook.Head, err error) {
+	err = patient(ctx, func() error {
+		head, err = selectHead(ctx, db.readers, book)
+		return err
+	})
+	return head, explain(err)
+}
+
+// Fence implements [daybook.Driver].
+func (db *DB) Fence(ctx context.Context, book daybook.BookID, t time.Time) (head daybook.Head, err error) {
+	err = db.write(ctx, func(ctx context.Context, conn *sql.Conn) (bool, error) {
+		if head, err = selectHead(ctx, conn, book); err != nil {
+			return false, err
+		}
+		if now := db.now(); t.After(now) {
+			t = now
+		}
+		t = t.UTC().Truncate(time.Microsecond)
+		if !t.After(head.RecordedAt) {
+			return false, nil
+		}
+		head.RecordedAt = t
+		_, err := conn.ExecContext(ctx, updateHead, book, head.Position, micros(t))
+		return true, err
+	})
+	return head, err
+}
+
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
