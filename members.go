@@ -1,11 +1,14 @@
 package daybook
 
 import (
+	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -112,4 +115,76 @@ func unquoteName(quoted []byte) []byte {
 		}
 	}
 	return quoted[1 : len(quoted)-1]
+}
+
+// isNested reports whether a value of type t, a struct, can hold further structs
+// whose members requiredMembers does not list.
+func isNested(t reflect.Type) bool {
+	for i := range t.NumField() {
+		if field := t.Field(i); field.IsExported() && holdsStruct(field.Type, map[reflect.Type]bool{}) {
+			return true
+		}
+	}
+	return false
+}
+
+func holdsStruct(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return holdsStruct(t.Elem(), seen)
+	case reflect.Struct:
+		return t != reflect.TypeFor[time.Time]()
+	default:
+		return false
+	}
+}
+
+// checkSameShape returns an error unless the stored payload has every member that
+// the value it was decoded into is encoded with, and null where that has null.
+func checkSameShape(stored, again []byte) error {
+	var was, is any
+	if err := errors.Join(json.Unmarshal(stored, &was), json.Unmarshal(again, &is)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDecode, err)
+	}
+	return compareShapes("", was, is)
+}
+
+func compareShapes(place string, was, is any) error {
+	switch is := is.(type) {
+	case map[string]any:
+		members, ok := was.(map[string]any)
+		if !ok {
+			break
+		}
+		for _, name := range slices.Sorted(maps.Keys(is)) {
+			member, there := members[name]
+			if !there {
+				return fmt.Errorf("%w: the member %q is missing: a new member needs a new schema version and an upcaster", ErrDecode, place+name)
+			}
+			if err := compareShapes(place+name+"/", member, is[name]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case []any:
+		elements, ok := was.([]any)
+		if !ok || len(elements) != len(is) {
+			break
+		}
+		for i := range is {
+			if err := compareShapes(fmt.Sprint(place, i, "/"), elements[i], is[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		if (was == nil) == (is == nil) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: null for %q, which cannot be null", ErrDecode, strings.TrimSuffix(place, "/"))
 }

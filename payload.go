@@ -83,44 +83,29 @@ func exactNumber(number string) bool {
 // where encoding/json is lenient, because a member that is dropped or zeroed in
 // silence is a lost fact.
 func jsonDecoder[T any]() func(payload []byte) (any, error) {
-	required := requiredMembers(reflect.TypeFor[T]())
-	return func(payload []byte) (any, error) { return decodeJSON[T](payload, required) }
+	t := reflect.TypeFor[T]()
+	required, nested := requiredMembers(t), isNested(t)
+	return func(payload []byte) (any, error) { return decodeJSON[T](payload, required, nested) }
 }
 
-func decodeJSON[T any](payload []byte, required []string) (value T, err error) {
+func decodeJSON[T any](payload []byte, required []string, nested bool) (value T, err error) {
 	if err = json.Unmarshal(payload, &value, json.RejectUnknownMembers(true)); err != nil {
 		return value, fmt.Errorf("%w: %w", ErrDecode, err)
 	}
 	if err = checkMembers(payload, required); err != nil {
 		return value, err
 	}
-	if !bytes.Contains(payload, []byte("null")) {
+	if !nested && !bytes.Contains(payload, []byte("null")) {
 		return value, nil
 	}
-	// The decoder takes null for any Go type and leaves its zero value: an amount
-	// of null would become 0. A null that T can hold comes back when it is encoded.
+	// The decoder takes null for any Go type, and a missing member within a member,
+	// and leaves the zero value: an amount of null would become 0. What T can hold
+	// comes back when it is encoded.
 	again, err := json.Marshal(value)
 	if err != nil {
 		return value, fmt.Errorf("%w: %w", ErrDecode, err)
 	}
-	if countNulls(payload) != countNulls(again) {
-		return value, fmt.Errorf("%w: null for a member that cannot be null in %T", ErrDecode, value)
-	}
-	return value, nil
-}
-
-func countNulls(payload []byte) int {
-	nulls := 0
-	decoder := jsontext.NewDecoder(bytes.NewReader(payload))
-	for {
-		token, err := decoder.ReadToken()
-		if err != nil {
-			return nulls
-		}
-		if token.Kind() == 'n' {
-			nulls++
-		}
-	}
+	return value, checkSameShape(payload, again)
 }
 
 // checkText refuses text that not every engine can store.

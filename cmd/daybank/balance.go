@@ -125,7 +125,8 @@ func newAccounts(a *app) *cobra.Command {
 
 // everyAccount folds the whole book in one pass, and returns the accounts in order
 // of their handles. Memory grows with the accounts, not with the events. Where an
-// event cannot be decoded, unreadable says so and its account is left out.
+// event cannot be decoded or a balance not be counted, unreadable says so and the
+// account is left out.
 func (s *session) everyAccount(ctx context.Context) (accounts []account, unreadable []error, err error) {
 	head, err := s.book.Head(ctx)
 	if err != nil || head.Position == 0 {
@@ -153,6 +154,10 @@ func (s *session) everyAccount(ctx context.Context) (accounts []account, unreada
 	for _, one := range slices.SortedFunc(maps.Values(states), func(x, y *account) int {
 		return strings.Compare(x.State.Handle, y.State.Handle)
 	}) {
+		if err := countable(*one); err != nil {
+			unreadable = append(unreadable, err)
+			continue
+		}
 		accounts = append(accounts, *one)
 	}
 	return accounts, unreadable, nil

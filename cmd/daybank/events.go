@@ -14,7 +14,8 @@ import (
 // historyRow is an event of an account and the balance after it.
 type historyRow struct {
 	eventRow `json:",inline"`
-	// BalanceMinor is null from the first event on that this program cannot read.
+	// BalanceMinor is null from the first event on that this program cannot read, or
+	// by which the balance is more than can be counted.
 	BalanceMinor *int64 `json:"balance_minor"`
 
 	balance string
@@ -70,7 +71,7 @@ func (a *app) history(ctx context.Context, s *session, handle string) error {
 			return err
 		}
 		r := historyRow{eventRow: event, balance: "?"}
-		if readable {
+		if readable && countable(running) == nil {
 			r.BalanceMinor, r.balance = new(running.State.Balance), running.State.Money().Decimal()
 		}
 		if err := l.add(r); err != nil {

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -245,6 +247,33 @@ func TestManyEvents(t *testing.T) {
 	}
 }
 
+// A balance that cannot be counted is not shown as if it were right.
+func TestAHistoryThatAddsUpToTooMuch(t *testing.T) {
+	t.Parallel()
+	for name, empty := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := empty(t, t.TempDir())
+			must(t, db, "open", "alice", "--owner", "Alice")
+			must(t, db, "open", "bob", "--owner", "Bob")
+			for range 2 {
+				record(t, db, "alice", "MoneyDeposited", 1, `{"amount":9223372036854775807}`)
+			}
+			for _, args := range [][]string{{"balance", "alice"}, {"show", "alice"}, {"replay", "alice"}, {"accounts"}, {"deposit", "alice", "1"}} {
+				got := cli(t, db, args...)
+				if got.code != exitRefused || !strings.Contains(got.stderr, "alice has a history that adds up to more than can be counted") || strings.Contains(got.stdout, "alice") {
+					t.Errorf("%v: exit code %d, stdout %q, stderr %q", args, got.code, got.stdout, got.stderr)
+				}
+			}
+			must(t, db, "balance", "alice", "--at-sequence", "2")
+			history := decode[[]object](t, must(t, db, "history", "alice", "-o", "json"))
+			if history[1]["balance_minor"] == nil || history[2]["balance_minor"] != nil {
+				t.Errorf("history: %v, want the last balance to be null", history)
+			}
+		})
+	}
+}
+
 // The exit code of every error, and that the order of the table is right.
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
@@ -277,6 +306,30 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 }
+
+// A pipe that breaks is no error where it is the one to whoever reads the results,
+// and only there.
+func TestBrokenPipes(t *testing.T) {
+	t.Parallel()
+	broken := &net.OpError{Op: "write", Err: syscall.EPIPE}
+	var stderr strings.Builder
+	a := &app{stderr: &stderr, getenv: func(string) string { return "" }}
+	for _, err := range []error{broken, fmt.Errorf("postgres: append: %w", broken), &daybook.OutcomeUnknownError{EventIDs: []daybook.UUID{{1}}, Err: broken}} {
+		stderr.Reset()
+		if code := a.report(t.Context(), err); code != exitError || stderr.Len() == 0 {
+			t.Errorf("%v: exit code %d, stderr %q", err, code, stderr.String())
+		}
+	}
+	stderr.Reset()
+	_, err := reader{brokenPipe{}}.Write([]byte("result"))
+	if code := a.report(t.Context(), err); code != exitOK || stderr.Len() != 0 {
+		t.Errorf("%v: exit code %d, stderr %q", err, code, stderr.String())
+	}
+}
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
 // Where it stays unknown what became of a command, the user is told how to find out.
 func TestAnUnknownOutcomeSaysHowToFindOut(t *testing.T) {

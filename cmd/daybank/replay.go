@@ -54,6 +54,9 @@ func (a *app) replay(ctx context.Context, s *session, handle string) error {
 	if state.SequenceNumber == 0 {
 		return notOpened(handle, a.book, pointFlags{})
 	}
+	if err := countable(state); err != nil {
+		return err
+	}
 	// At the same number: somebody may have written since.
 	loaded, err := s.accounts.LoadAt(ctx, state.Aggregate, daybook.AtSequence(state.SequenceNumber))
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
@@ -58,7 +57,7 @@ func (a *app) report(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, errReaderGone):
 		return exitOK // whoever reads our output has seen enough
 	}
 	message, code := a.redact(inFlags(err)), exitCode(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -32,7 +33,7 @@ type app struct {
 // It stops when ctx ends, and says then how to go on.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	a := &app{
-		stdin: stdin, stdout: bufio.NewWriterSize(stdout, 64<<10), stderr: stderr, getenv: getenv,
+		stdin: stdin, stdout: bufio.NewWriterSize(reader{stdout}, 64<<10), stderr: stderr, getenv: getenv,
 		pretty: isTerminal(stdout) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb",
 	}
 	root := newRoot(a) //nolint:contextcheck // a verb gets the context that ExecuteContext is given
@@ -109,6 +110,20 @@ func verbs(a *app) []*cobra.Command {
 func (a *app) note(format string, args ...any) {
 	// Where stderr is gone there is nobody left to be told.
 	_, _ = fmt.Fprintln(a.stderr, "daybank: "+plainText(fmt.Sprintf(format, args...)))
+}
+
+// reader is whoever reads our results. That he has gone is an error of its own: a
+// database can break its pipe as well.
+type reader struct{ io.Writer }
+
+var errReaderGone = errors.New("the reader of the results has gone")
+
+func (r reader) Write(text []byte) (int, error) {
+	n, err := r.Writer.Write(text)
+	if errors.Is(err, syscall.EPIPE) {
+		err = fmt.Errorf("%w: %w", errReaderGone, err)
+	}
+	return n, err
 }
 
 // isTerminal reports whether w is a terminal.

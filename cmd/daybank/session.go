@@ -14,8 +14,8 @@ type session struct {
 	accounts *daybook.Repository[bank.Account, bank.Command, bank.Event]
 }
 
-// reading runs f on the book without making anything: a SQLite file that is not
-// there is an error.
+// reading runs f on the book without making a file: a SQLite file that is not there is
+// an error. (A book is made when it is first named.)
 func (a *app) reading(ctx context.Context, f func(ctx context.Context, s *session) error) error {
 	return a.withSession(ctx, false, f)
 }
@@ -61,5 +61,14 @@ func (a *app) load(ctx context.Context, s *session, handle string, at pointFlags
 	if loaded.State.Status == bank.StatusNotOpened {
 		return loaded, notOpened(handle, a.book, at)
 	}
-	return loaded, nil
+	return loaded, countable(loaded)
+}
+
+// countable returns an error where the history of an account adds up to more than
+// can be counted, so that its balance is not to be shown.
+func countable(loaded account) error {
+	if loaded.State.Overflow {
+		return &bank.OverflowError{Account: loaded.State.Handle, Balance: loaded.State.Money()}
+	}
+	return nil
 }
