@@ -46,8 +46,9 @@ func (r *Repository[S, C, E]) Load(ctx context.Context, id AggregateID) (Loaded[
 
 // LoadAt returns the state at a point: the fold of the events up to it, inclusive.
 // As of a recorded time, a whole append is in or out; a number or a position may lie
-// within one, and events of one append may have occurred at different times. Beside Load's errors it returns [*NotThereError] for
-// a sequence number or position beyond the last.
+// within one, and events of one append may have occurred at different times. Beside
+// Load's errors it returns [*NotThereError] for a sequence number or position beyond
+// the last.
 func (r *Repository[S, C, E]) LoadAt(ctx context.Context, id AggregateID, at Point) (Loaded[S], error) {
 	loaded, err := r.loadAt(ctx, id, at)
 	if err != nil {
