@@ -12,7 +12,8 @@ type Repository[S, C, E any] struct {
 	fronts  fronts[S]
 }
 
-// NewRepository joins a decider to a book. It panics when book is nil and when the
+// NewRepository joins a decider to a book. Make it once and share it: calls on one
+// aggregate that are made at the same time through one repository do not race. It panics when book is nil and when the
 // decider has no Type, Initial or Evolve: that is a mistake in the program.
 func NewRepository[S, C, E any](book *Book, decider Decider[S, C, E]) *Repository[S, C, E] {
 	if book == nil {

@@ -65,7 +65,7 @@ func TestAppendFunction(t *testing.T) {
 		{"two types of one aggregate in the call are refused", "ZD003", 2, []daybook.Recorded{row(there, 3), row(otherType, 4)}},
 		{"a place that is taken is refused", codeUnique, 2, []daybook.Recorded{row(there, 1)}},
 		{"an event id that is there is refused", codeUnique, 2, []daybook.Recorded{again}},
-		{"sequence number 0 is refused", "ZD003", 2, []daybook.Recorded{row(fresh, 0)}},
+		{"sequence number 0 is refused", "23514", 2, []daybook.Recorded{row(fresh, 0)}},
 		{"a time out of range is refused", "23514", 2, []daybook.Recorded{late}},
 		{"an empty event type is refused", "23514", 2, []daybook.Recorded{unnamed}},
 		{"schema version 0 is refused", "23514", 2, []daybook.Recorded{versionless}},
