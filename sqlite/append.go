@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -15,17 +14,14 @@ import (
 	"github.com/daybook-go/daybook"
 )
 
-// errDiscard makes database/sql close a connection instead of using it again.
-var errDiscard = driver.ErrBadConn
-
 // Append implements [daybook.Driver].
 func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) (outcomes []daybook.Outcome, err error) {
-	err = db.write(ctx, func(ctx context.Context, conn *sql.Conn) (bool, error) {
-		head, err := selectHead(ctx, conn, book)
+	err = db.write(ctx, func(ended context.Context, s *session) (bool, error) {
+		head, err := selectHead(ended, s, book)
 		if err != nil {
 			return false, err
 		}
-		survey, err := look(ctx, conn, book, batch)
+		survey, err := look(ended, s, book, batch)
 		if err != nil {
 			return false, err
 		}
@@ -39,7 +35,7 @@ func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.A
 		if len(placement.Rows) == 0 {
 			return false, nil
 		}
-		return true, insert(ctx, conn, book, placement.Rows)
+		return true, insert(ctx, ended, s, book, placement.Rows)
 	})
 	if err != nil {
 		return nil, err
@@ -57,7 +53,7 @@ const selectAggregates = `SELECT wanted.value,
 FROM json_each(?2) AS wanted`
 
 // look finds out what the planner needs to know about batch.
-func look(ctx context.Context, conn *sql.Conn, book daybook.BookID, batch []daybook.Append) (daybook.Survey, error) {
+func look(ctx context.Context, q querier, book daybook.BookID, batch []daybook.Append) (daybook.Survey, error) {
 	survey := daybook.Survey{Aggregates: map[daybook.UUID]daybook.AggregateHead{}, Recorded: map[daybook.UUID]daybook.Recorded{}}
 	var aggregates, events []daybook.UUID
 	for _, a := range batch {
@@ -72,7 +68,7 @@ func look(ctx context.Context, conn *sql.Conn, book daybook.BookID, batch []dayb
 	if err != nil {
 		return survey, err
 	}
-	rows, err := conn.QueryContext(ctx, selectAggregates, book, string(wanted))
+	rows, err := q.QueryContext(ctx, selectAggregates, book, string(wanted))
 	if err != nil {
 		return survey, err
 	}
@@ -100,7 +96,7 @@ func look(ctx context.Context, conn *sql.Conn, book daybook.BookID, batch []dayb
 	if err := rows.Err(); err != nil {
 		return survey, err
 	}
-	recorded, err := lookup(ctx, conn, book, events)
+	recorded, err := lookup(ctx, q, book, events)
 	for _, rec := range recorded {
 		survey.Recorded[rec.EventID] = rec
 	}
@@ -115,74 +111,64 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
 // updateHead moves the head of book ?1 to position ?2, recorded at ?3.
 const updateHead = `UPDATE heads SET position = ?2, recorded_at = ?3 WHERE book_id = ?1`
 
-func insert(ctx context.Context, conn *sql.Conn, book daybook.BookID, rows []daybook.Recorded) error {
-	statement, err := conn.PrepareContext(ctx, insertEvent)
-	if err != nil {
-		return err
-	}
-	defer statement.Close()
+// insert writes rows and moves the head behind them. It stops when ctx ends; its
+// statements do not look at that.
+func insert(ctx, ended context.Context, s *session, book daybook.BookID, rows []daybook.Recorded) error {
 	for _, row := range rows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		metadata, err := row.Metadata.MarshalJSON()
 		if err != nil {
 			return err
 		}
-		if _, err = statement.ExecContext(ctx, book, row.Position, row.Aggregate.Type, row.Aggregate.ID.String(), row.SequenceNumber, row.EventID.String(),
+		if _, err = s.ExecContext(ended, insertEvent, book, row.Position, row.Aggregate.Type, row.Aggregate.ID.String(), row.SequenceNumber, row.EventID.String(),
 			row.EventType, row.SchemaVersion, string(row.Payload), string(metadata), micros(row.OccurredAt), micros(row.RecordedAt)); err != nil {
 			return fmt.Errorf("%s: %w", row, err)
 		}
 	}
 	last := rows[len(rows)-1]
-	_, err = conn.ExecContext(ctx, updateHead, book, last.Position, micros(last.RecordedAt))
+	_, err := s.ExecContext(ended, updateHead, book, last.Position, micros(last.RecordedAt))
 	return err
 }
 
 // write runs f in a transaction that holds the file's writer lock from its start.
-// It waits for the lock as long as ctx lives. f says whether there is anything to commit.
-func (db *DB) write(ctx context.Context, f func(ctx context.Context, conn *sql.Conn) (commit bool, err error)) error {
-	conn, err := db.writer.Conn(ctx)
+// It waits for the lock as long as ctx lives. f says whether there is anything to
+// commit; the context it gets does not end, because watching one costs a goroutine
+// for every statement, and it must look at ctx itself where it takes long.
+func (db *DB) write(ctx context.Context, f func(ctx context.Context, s *session) (commit bool, err error)) (err error) {
+	s, err := db.session(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	// What ends the transaction does not look at ctx: it is finished once begun.
+	defer func() { err = errors.Join(err, db.putBack(s)) }()
+	// What has begun is ended whatever becomes of ctx.
 	ended := context.WithoutCancel(ctx)
 	err = patient(ctx, func() error {
-		_, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`)
+		_, err := s.ExecContext(ctx, `BEGIN IMMEDIATE`)
 		return err
 	})
 	if err != nil {
 		// Where ctx ended meanwhile the driver reports that, although the
 		// transaction may have begun.
-		return explain(errors.Join(err, rollback(ended, conn)))
+		return explain(errors.Join(err, s.rollback(ended)))
 	}
-	commit, err := f(ctx, conn)
+	commit, err := f(ended, s)
 	if err != nil || !commit {
-		return explain(errors.Join(err, rollback(ended, conn)))
+		return explain(errors.Join(err, s.rollback(ended)))
 	}
 	if err = ctx.Err(); err != nil {
-		return errors.Join(err, rollback(ended, conn))
+		return errors.Join(err, s.rollback(ended))
 	}
-	if _, err = conn.ExecContext(ended, `COMMIT`); err == nil {
+	if _, err = s.ExecContext(ended, `COMMIT`); err == nil {
 		return nil
 	}
 	var e *sqlite.Error
 	full := errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
-	err = explain(errors.Join(err, rollback(ended, conn)))
+	err = explain(errors.Join(err, s.rollback(ended)))
 	if full {
 		return err // the commit's last page was not written, so it cannot be found later
 	}
 	// The commit may be in the log although it could not be made durable.
 	return fmt.Errorf("%w: %w", daybook.ErrUnclear, err)
-}
-
-// rollback ends the transaction, or the connection if that fails: a connection that
-// is in a transaction must not be used again.
-func rollback(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, `ROLLBACK`)
-	var e *sqlite.Error
-	if err == nil || (errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_ERROR) { // "no transaction is active"
-		return nil
-	}
-	discard := conn.Raw(func(any) error { return errDiscard })
-	return errors.Join(err, discard)
 }

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/daybook-go/daybook"
@@ -24,9 +25,11 @@ import (
 // DB is an open file. It is a [daybook.Driver], safe for concurrent use.
 type DB struct {
 	path    string
-	writer  *sql.DB // one connection: the file has one writer at a time anyway
+	writer  *sql.DB       // one connection: the file has one writer at a time anyway
+	turn    chan *session // holds its session while nobody writes; nil where it is to be made
 	readers *sql.DB
 	now     func() time.Time
+	closed  atomic.Bool
 }
 
 var _ daybook.Driver = (*DB)(nil)
@@ -54,7 +57,7 @@ func open(ctx context.Context, path string) (_ *DB, err error) {
 	if err := exists(path); err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, now: time.Now} //nolint:forbidigo // the engine is the store, and this is the store's clock
+	db := &DB{path: path, turn: make(chan *session, 1), now: time.Now} //nolint:forbidigo // the engine is the store, and this is the store's clock
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())
@@ -64,6 +67,7 @@ func open(ctx context.Context, path string) (_ *DB, err error) {
 		return nil, err
 	}
 	db.writer.SetMaxOpenConns(1)
+	db.turn <- nil
 	if db.readers, err = sql.Open("sqlite", dsn(path, "rw")+"&_query_only=1"); err != nil {
 		return nil, err
 	}
@@ -111,7 +115,8 @@ func checkPath(path string) error {
 
 // Close closes the file.
 func (db *DB) Close() error {
-	var errs []error
+	db.closed.Store(true)
+	errs := []error{db.closeSession()}
 	for _, pool := range []*sql.DB{db.readers, db.writer} { // the last one out checkpoints
 		if pool != nil {
 			errs = append(errs, pool.Close())
@@ -137,15 +142,15 @@ func (db *DB) OpenBook(ctx context.Context, name string) (id daybook.BookID, err
 	if !errors.Is(err, sql.ErrNoRows) {
 		return id, explain(err)
 	}
-	err = db.write(ctx, func(ctx context.Context, conn *sql.Conn) (bool, error) {
-		err := conn.QueryRowContext(ctx, selectBook, name).Scan(&id)
+	err = db.write(ctx, func(ctx context.Context, s *session) (bool, error) {
+		err := s.QueryRowContext(ctx, selectBook, name).Scan(&id)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return false, err // another was first
 		}
-		if err := conn.QueryRowContext(ctx, insertBook, name, micros(db.now())).Scan(&id); err != nil {
+		if err := s.QueryRowContext(ctx, insertBook, name, micros(db.now())).Scan(&id); err != nil {
 			return false, err
 		}
-		_, err = conn.ExecContext(ctx, insertHead, id, micros(time.Time{}), daybook.NewUUID().String())
+		_, err = s.ExecContext(ctx, insertHead, id, micros(time.Time{}), daybook.NewUUID().String())
 		return true, err
 	})
 	return id, err
@@ -153,11 +158,6 @@ func (db *DB) OpenBook(ctx context.Context, name string) (id daybook.BookID, err
 
 // selectHeadRow returns the head of book ?1.
 const selectHeadRow = `SELECT position, recorded_at FROM heads WHERE book_id = ?1`
-
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
 
 func selectHead(ctx context.Context, q querier, book daybook.BookID) (head daybook.Head, err error) {
 	var recordedAt int64
@@ -180,8 +180,8 @@ func (db *DB) Head(ctx context.Context, book daybook.BookID) (head daybook.Head,
 
 // Fence implements [daybook.Driver].
 func (db *DB) Fence(ctx context.Context, book daybook.BookID, t time.Time) (head daybook.Head, err error) {
-	err = db.write(ctx, func(ctx context.Context, conn *sql.Conn) (bool, error) {
-		if head, err = selectHead(ctx, conn, book); err != nil {
+	err = db.write(ctx, func(ctx context.Context, s *session) (bool, error) {
+		if head, err = selectHead(ctx, s, book); err != nil {
 			return false, err
 		}
 		if now := db.now(); t.After(now) {
@@ -192,7 +192,7 @@ func (db *DB) Fence(ctx context.Context, book daybook.BookID, t time.Time) (head
 			return false, nil
 		}
 		head.RecordedAt = t
-		_, err := conn.ExecContext(ctx, updateHead, book, head.Position, micros(t))
+		_, err := s.ExecContext(ctx, updateHead, book, head.Position, micros(t))
 		return true, err
 	})
 	return head, err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -302,16 +303,12 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The file may not grow any more.
-		if _, err := db.writer.ExecContext(t.Context(), `PRAGMA max_page_count = 1`); err != nil {
-			t.Fatal(err)
-		}
+		limit(t, db, 1)
 		_, err := book.Append(t.Context(), note(strings.Repeat("x", 100_000), daybook.Exactly(1)))
 		if err == nil || errors.Is(err, daybook.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "free some space") {
 			t.Errorf("an append that finds no room: %v", err)
 		}
-		if _, err := db.writer.ExecContext(t.Context(), `PRAGMA max_page_count = 1000000`); err != nil {
-			t.Fatal(err)
-		}
+		limit(t, db, 1_000_000)
 		if _, err := book.Append(t.Context(), note("again", daybook.Exactly(1))); err != nil {
 			t.Errorf("with room again: %v", err)
 		}
@@ -340,6 +337,19 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			t.Errorf("a damaged file: %v", err)
 		}
 	})
+}
+
+// limit bounds the file's size in pages, or leaves it as large as it is.
+func limit(t *testing.T, db *DB, pages int) {
+	t.Helper()
+	s, err := db.session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.conn.ExecContext(t.Context(), "PRAGMA max_page_count = "+strconv.Itoa(pages))
+	if err = errors.Join(err, db.putBack(s)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // damage overwrites all pages of a file but the first.
@@ -409,4 +419,53 @@ func TestACancelledWriterDoesNotKeepTheLock(t *testing.T) {
 			t.Fatalf("append %d, cancelled: %v", i, err)
 		}
 	}
+}
+
+// No statement visits what it does not return: a book is long.
+func TestStatementsProbeOrWalkAnIndex(t *testing.T) {
+	t.Parallel()
+	db := openFile(t, newFile(t))
+	for name, query := range map[string]string{
+		"selectForward": selectForward, "selectReverse": selectReverse, "selectByID": selectByID,
+		"selectAggregateForward": selectAggregateForward, "selectAggregateReverse": selectAggregateReverse,
+		"selectAggregates": selectAggregates, "selectHeadRow": selectHeadRow, "updateHead": updateHead, "selectBook": selectBook,
+	} {
+		plan := plan(t, db, query)
+		for _, line := range plan {
+			scans := strings.HasPrefix(line, "SCAN") && !strings.Contains(line, "VIRTUAL TABLE") // the JSON array
+			wide := strings.HasSuffix(line, "(book_id=?)") && strings.Contains(line, "events")
+			if scans || wide || strings.Contains(line, "TEMP B-TREE FOR ORDER BY") {
+				t.Errorf("%s: %s\n%s", name, line, strings.Join(plan, "\n"))
+			}
+		}
+	}
+	control := plan(t, db, `SELECT * FROM events WHERE book_id = ?1 AND event_id IN (SELECT value FROM json_each(?2))`)
+	if !strings.Contains(strings.Join(control, "\n"), "(book_id=?)") {
+		t.Errorf("the control: this one visits the whole book, or the test sees nothing: %s", control)
+	}
+}
+
+func plan(t *testing.T, db *DB, query string) (lines []string) {
+	t.Helper()
+	var args []any
+	for n := 1; strings.Contains(query, "?"+strconv.Itoa(n)); n++ {
+		args = append(args, "[]") // plans do not depend on values
+	}
+	rows, err := db.readers.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, detail)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return lines
 }
