@@ -33,6 +33,11 @@ race: ## all tests under the race detector (needs a C compiler)
 fuzz: ## every fuzz target for FUZZ_TIME (10s)
 	./scripts/fuzz.sh $(FUZZ_TIME)
 
+.PHONY: bench
+bench: ## our store beside hand-written baselines, on a private PostgreSQL; writes bench-report.json, takes minutes
+	./scripts/ensure-postgres.sh
+	go test ./bench -run '^TestReport$$' -count=1 -timeout 60m -v -args -report $(CURDIR)/bench-report.json
+
 .PHONY: cover
 cover: ## test coverage of the whole module, as a table
 	./scripts/ensure-postgres.sh
