@@ -26,9 +26,9 @@ type Options struct {
 	Dir string
 	// Only, where not empty, chooses scenarios by name; see [Scenarios].
 	Only []string
-	// Rounds is how often each contender has its turn; 0 means 7.
+	// Rounds is how often each contender has its turn; 0 means [DefaultRounds].
 	Rounds int
-	// Time is how long a turn lasts; 0 means a second.
+	// Time is how long a turn lasts; 0 means [DefaultTime].
 	Time time.Duration
 	// ReplayEvents is the length of the aggregate that is replayed; 0 means 10,000.
 	ReplayEvents int
@@ -38,9 +38,13 @@ type Options struct {
 	Progress io.Writer
 }
 
+// What the zero [Options] mean.
 const (
-	defaultRounds       = 7
-	defaultTime         = time.Second
+	DefaultRounds = 7
+	DefaultTime   = time.Second
+)
+
+const (
 	defaultReplayEvents = 10_000
 	defaultBookEvents   = 1_000_000
 	// warmUp is the part of a turn that each contender has before the first round:
@@ -48,15 +52,21 @@ const (
 	warmUp = 4
 )
 
-// ErrOptions is what [Run] returns, wrapped in what is wrong with the options.
+// ErrOptions is wrapped in what [Run] returns for options that cannot be. The
+// message begins with it, and goes on with the option's name in lower case.
 var ErrOptions = errors.New("bench: options")
 
 // check fills in what is missing and returns the scenarios to run.
 func (o *Options) check() ([]scenario, error) {
-	if o.Rounds < 0 || o.Time < 0 || o.ReplayEvents < 0 || o.BookEvents < 0 {
-		return nil, fmt.Errorf("%w: rounds, time and numbers of events are 1 or more, or 0 for the usual", ErrOptions)
+	for _, number := range []struct {
+		name  string
+		value int64
+	}{{"rounds", int64(o.Rounds)}, {"time", int64(o.Time)}, {"replay-events", int64(o.ReplayEvents)}, {"book-events", int64(o.BookEvents)}} {
+		if number.value < 0 {
+			return nil, fmt.Errorf("%w: %s: is negative: use 1 or more, or 0 for the usual", ErrOptions, number.name)
+		}
 	}
-	o.Rounds, o.Time = orElse(o.Rounds, defaultRounds), orElse(o.Time, defaultTime)
+	o.Rounds, o.Time = orElse(o.Rounds, DefaultRounds), orElse(o.Time, DefaultTime)
 	o.ReplayEvents, o.BookEvents = orElse(o.ReplayEvents, defaultReplayEvents), orElse(o.BookEvents, defaultBookEvents)
 	if o.Progress == nil {
 		o.Progress = io.Discard
@@ -65,10 +75,10 @@ func (o *Options) check() ([]scenario, error) {
 	for _, name := range o.Only {
 		i := slices.IndexFunc(all, func(s scenario) bool { return s.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("%w: %q is no scenario: choose from %s", ErrOptions, name, strings.Join(Scenarios(), ", "))
+			return nil, fmt.Errorf("%w: only: %q is no scenario: choose from %s", ErrOptions, name, strings.Join(Scenarios(), ", "))
 		}
 		if all[i].postgres && o.PostgreSQL == "" {
-			return nil, fmt.Errorf("%w: %s needs a PostgreSQL database", ErrOptions, name)
+			return nil, fmt.Errorf("%w: only: %s needs a PostgreSQL database", ErrOptions, name)
 		}
 	}
 	return slices.DeleteFunc(all, func(s scenario) bool {
@@ -95,12 +105,13 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	lab, err := newLab(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lab.close(ctx)) }()
-	report, err := lab.describe(ctx)
+	report, err := lab.describe(ctx, began)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +123,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 		}
 		report.Scenarios = append(report.Scenarios, result)
 	}
-	report.ElapsedSeconds = time.Since(report.StartedAt).Seconds()
+	report.ElapsedSeconds = time.Since(began).Seconds()
 	return report, nil
 }
 

@@ -19,13 +19,13 @@ var settings = []string{
 }
 
 // describe begins the report with all that is known before anything is measured.
-func (l *lab) describe(ctx context.Context) (*Report, error) {
+func (l *lab) describe(ctx context.Context, began time.Time) (*Report, error) {
 	payload, meta, err := encodeByHand(newPaid(0))
 	if err != nil {
 		return nil, err
 	}
 	r := &Report{
-		StartedAt: time.Now().UTC().Truncate(time.Second), Machine: thisMachine(),
+		StartedAt: began.UTC().Format("2006-01-02T15:04:05.000000Z"), Machine: thisMachine(),
 		Versions: map[string]string{}, Settings: map[string]string{},
 		Method: Method{
 			Rounds: l.Rounds, SecondsATurn: l.Time.Seconds(), ReplayEvents: l.ReplayEvents, BookEvents: l.BookEvents,

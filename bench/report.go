@@ -1,17 +1,15 @@
 package bench
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // Report is what a run has measured and verified. As JSON it is the contract of
 // docs/reference/json.md: members may be added, and are never renamed, removed or
 // given another meaning.
 type Report struct {
-	StartedAt      time.Time `json:"started_at"`
-	ElapsedSeconds float64   `json:"elapsed_seconds"`
-	Machine        Machine   `json:"machine"`
+	// StartedAt is RFC 3339 in UTC.
+	StartedAt      string  `json:"started_at"`
+	ElapsedSeconds float64 `json:"elapsed_seconds"`
+	Machine        Machine `json:"machine"`
 	// Versions are those of the engines that took part, by name.
 	Versions map[string]string `json:"versions"`
 	// Settings are the server's own, by name, as SHOW gives them; empty without one.

@@ -51,7 +51,7 @@ func (r *Report) head(out *strings.Builder) {
 		fmt.Fprintf(out, "%s\n", pairs(r.Settings))
 	}
 	fmt.Fprintf(out, "events of %d + %d bytes (payload, metadata); %d rounds, turns of %g s; began %s, took %.0f s\n",
-		r.Method.PayloadBytes, r.Method.MetadataBytes, r.Method.Rounds, r.Method.SecondsATurn, r.StartedAt.Format("2006-01-02 15:04 MST"), r.ElapsedSeconds)
+		r.Method.PayloadBytes, r.Method.MetadataBytes, r.Method.Rounds, r.Method.SecondsATurn, r.StartedAt, r.ElapsedSeconds)
 	fmt.Fprintf(out, "ratio: of events/s to the baseline (*) in the same round, median (min–max); µs: CPU per event, client + server\n")
 }
 

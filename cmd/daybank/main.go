@@ -8,12 +8,22 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/daybook-go/daybook/bench"
 )
 
 func main() {
+	if done, err := bench.Child(context.Background()); done {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(exitError)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the program at once
 	// A reader that goes away, as head does, is an error of Write to be quiet

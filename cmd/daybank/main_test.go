@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -12,13 +14,21 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/daybook-go/daybook/bench"
 	"github.com/daybook-go/daybook/internal/pgtest"
 	"github.com/daybook-go/daybook/postgres"
 )
 
 // The test binary is also the program: where it is called daybank, as scripts and
-// [command] do, it runs main.
+// [command] do, it runs main; and it is the processes that a benchmark starts.
 func TestMain(m *testing.M) {
+	if done, err := bench.Child(context.Background()); done {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(exitError)
+		}
+		os.Exit(exitOK)
+	}
 	testscript.Main(m, map[string]func(){"daybank": main})
 }
 
