@@ -168,14 +168,15 @@ func (l *lab) measure(ctx context.Context, sc scenario) (_ Scenario, err error) 
 	return summarize(sc, samples), nil
 }
 
-// turn gives one contender its turn in a round. The CPU time of this process and of
-// the server belongs to the first of its samples. The contender's work carries its
+// turn gives one contender its turn in a round. The CPU time that the server takes
+// meanwhile belongs to the first of its samples. The contender's work carries its
 // name in CPU profiles, as a label.
 func (l *lab) turn(ctx context.Context, sc scenario, c contender) (samples []sample, err error) {
 	runtime.GC() // nobody pays for what another has left behind
-	client, server, seen := processCPU(), time.Duration(0), false
-	if sc.postgres && l.server.visible() {
-		server, seen = l.server.cpu()
+	var before, after time.Duration
+	seen := false
+	if sc.postgres {
+		before, seen = l.server.cpu()
 	}
 	pprof.Do(ctx, pprof.Labels("scenario", sc.name, "contender", c.name), func(ctx context.Context) {
 		samples, err = c.round(ctx, l.Time)
@@ -183,15 +184,12 @@ func (l *lab) turn(ctx context.Context, sc scenario, c contender) (samples []sam
 	if err != nil {
 		return nil, err
 	}
+	if seen {
+		after, seen = l.server.cpu()
+		samples[0].Server, samples[0].Seen = after-before, seen
+	}
 	for i := range samples {
 		samples[i].Contender = orElse(samples[i].Contender, c.name)
-	}
-	first := &samples[0]
-	first.Client += processCPU() - client
-	if seen {
-		var after time.Duration
-		after, first.Seen = l.server.cpu()
-		first.Server = after - server
 	}
 	return samples, nil
 }

@@ -83,18 +83,18 @@ func (c *callers) written() written {
 }
 
 // together lets n callers call, again and again, until d has passed or one of them
-// fails. What is under way then is waited for, and counts.
+// fails. What is under way then is waited for, and counts. Of this process's CPU
+// time the sample has what was taken meanwhile, and not what it takes to add up.
 func together(ctx context.Context, n int, d time.Duration, call func(ctx context.Context, caller int) (events int64, err error)) (sample, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var (
-		all    sync.WaitGroup
-		events = make([]int64, n)
-		times  = make([]*latencies, n)
-		start  = time.Now()
-	)
-	for i := range n {
+	var all sync.WaitGroup
+	events, times := make([]int64, n), make([]*latencies, n)
+	for i := range times {
 		times[i] = newLatencies()
+	}
+	used, start := processCPU(), time.Now()
+	for i := range n {
 		all.Go(func() {
 			for began := start; began.Sub(start) < d && ctx.Err() == nil; {
 				done, err := call(ctx, i)
@@ -110,7 +110,7 @@ func together(ctx context.Context, n int, d time.Duration, call func(ctx context
 		})
 	}
 	all.Wait()
-	out := sample{Elapsed: time.Since(start), Latency: newLatencies()}
+	out := sample{Elapsed: time.Since(start), Client: processCPU() - used, Latency: newLatencies()}
 	for i := range n {
 		out.Events += events[i]
 		out.Latency.merge(times[i])

@@ -71,9 +71,7 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 			}
 			return err
 		}
-		before := processCPU()
 		answer, err := hand.do(ctx, asked)
-		answer.Sample.Client = orElse(answer.Sample.Client, processCPU()-before)
 		if err != nil {
 			answer.Err = err.Error()
 		}

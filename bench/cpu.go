@@ -54,8 +54,12 @@ func findServer(ctx context.Context, pool *pgxpool.Pool) server {
 }
 
 // cpu returns the CPU time that the server has taken since it was started: the
-// postmaster's, its children's, and that of the children it has outlived.
+// postmaster's, its children's, and that of the children it has outlived. It returns
+// false where the server cannot be seen.
 func (s server) cpu() (time.Duration, bool) {
+	if !s.visible() {
+		return 0, false
+	}
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return 0, false

@@ -102,7 +102,8 @@ type Requirement struct {
 	What    string  `json:"what"`
 	Limit   float64 `json:"limit"`
 	Reached Spread  `json:"reached"`
-	// Outcome compares Limit with the median that was reached.
+	// Outcome compares Limit with the median that was reached; of memory, with the
+	// most.
 	Outcome Outcome `json:"outcome"`
 }
 

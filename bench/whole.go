@@ -52,8 +52,9 @@ func readBook(ctx context.Context, asked request) (s sample, err error) {
 	if asked.Contender == nameDaybook {
 		read = readByLibrary
 	}
+	used := processCPU()
 	took, err := read(ctx, asked, next)
-	s = sample{Events: last, Elapsed: took, Latency: newLatencies(), PeakRSS: peakRSS()}
+	s = sample{Events: last, Elapsed: took, Client: processCPU() - used, Latency: newLatencies(), PeakRSS: peakRSS()}
 	s.Latency.add(took)
 	return s, err
 }
