@@ -71,7 +71,7 @@ func TestReport(t *testing.T) {
 func tiny(t *testing.T) Options {
 	t.Helper()
 	return Options{
-		PostgreSQL: migrated.DSN(t), Dir: t.TempDir(), Rounds: 2, Time: 20 * time.Millisecond, ReplayEvents: 300, BookEvents: 2_500,
+		PostgreSQL: migrated.DSN(t), Dir: t.TempDir(), Rounds: 2, Time: 10 * time.Millisecond, ReplayEvents: 300, BookEvents: 2_500,
 	}
 }
 

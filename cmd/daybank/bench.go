@@ -22,7 +22,7 @@ is marked with *, ratios are to it in the same round.
 It is for a scratch database, which has to be named with --db: ` + envDB + ` is not looked at,
 and --book is refused. On PostgreSQL, migrated before, it makes a schema
 daybook_bench_…, which it drops at the end, and books bench-…, whose events stay,
-as events do: about two million of them. With sqlite:FILE it measures SQLite
+as events do: one to three million of them. With sqlite:FILE it measures SQLite
 only, in files of its own beside FILE, which it removes at the end.
 
 What must be reached is shown with what was; a line that fails is no error.
