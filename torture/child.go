@@ -1,0 +1,104 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/daybook-go/daybook"
+)
+
+// EnvChild is the environment variable that makes a program a child of the suite: it
+// holds a [Child] as JSON. A program that can be one looks for it first.
+const EnvChild = "DAYBOOK_TORTURE_CHILD"
+
+// Child is a workload in a process of its own, to be killed.
+type Child struct {
+	Workload Workload `json:"workload"`
+	// Database is the address as the program's own open function takes it. It may
+	// hold a password: it is passed in the environment, and never shown.
+	Database string `json:"database"`
+	Book     string `json:"book"`
+}
+
+// ParseChild reads the value of [EnvChild].
+func ParseChild(text string) (Child, error) {
+	var c Child
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		return c, fmt.Errorf("$%s: %w", EnvChild, err)
+	}
+	return c, nil
+}
+
+// Run is the whole life of the child: it works until ctx or lifeline ends. Its
+// parent holds the other end of lifeline, so that no child outlives its parent.
+func (c Child) Run(ctx context.Context, lifeline io.Reader, open func(context.Context, string) (daybook.Driver, error)) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, lifeline) // how it ends does not matter
+	}()
+	driver, err := open(ctx, c.Database)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, driver.Close()) }()
+	book, err := daybook.Open(ctx, driver, c.Book, Registry())
+	if err != nil {
+		return err
+	}
+	return c.Workload.Run(ctx, book)
+}
+
+// Process is a child at work.
+type Process struct {
+	cmd      *exec.Cmd
+	lifeline io.Closer
+	stderr   strings.Builder
+}
+
+// Start starts program with args as the child, in the environment env. Who starts it
+// ends it, with Kill or Stop.
+func (c Child) Start(program string, args, env []string) (*Process, error) {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{cmd: exec.Command(program, args...)} //nolint:gosec // the caller's own program
+	p.cmd.Env = append(env, EnvChild+"="+string(text))
+	p.cmd.Stderr = &p.stderr
+	if p.lifeline, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	return p, p.cmd.Start()
+}
+
+// Signal sends the child a signal.
+func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
+
+// Kill ends the child as kill -9 does, and waits for that. A child that has ended by
+// itself, though nobody asked it to, is an error.
+func (p *Process) Kill() error {
+	err := p.cmd.Process.Kill()
+	ended := p.cmd.Wait()
+	if p.cmd.ProcessState.Exited() {
+		return fmt.Errorf("the child ended by itself: %w: %s", errors.Join(ended, err), p.stderr.String())
+	}
+	return err
+}
+
+// Stop lets the child finish the calls under way.
+func (p *Process) Stop() error {
+	err := p.lifeline.Close()
+	if ended := p.cmd.Wait(); ended != nil {
+		return fmt.Errorf("the child: %w: %s", errors.Join(ended, err), p.stderr.String())
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+package torture_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daybook-go/daybook"
+	"github.com/daybook-go/daybook/internal/pgtest"
+	"github.com/daybook-go/daybook/postgres"
+	"github.com/daybook-go/daybook/sqlite"
+	"github.com/daybook-go/daybook/torture"
+)
+
+var (
+	flagTime   = flag.Duration("torture.time", 0, "how long TestTorture goes on; 0: a few rounds of each fault")
+	flagSeed   = flag.Uint64("torture.seed", 0, "what chance begins with; 0: chosen, and printed")
+	flagFaults = flag.String("torture.faults", "", "the faults to use, by name, with commas; empty: all")
+	flagRounds = flag.Int("torture.rounds", 0, "how many rounds of each fault; 0: as many as the time allows")
+)
+
+// The test binary is also the child that the suite kills.
+func TestMain(m *testing.M) {
+	if text := os.Getenv(torture.EnvChild); text != "" {
+		child, err := torture.ParseChild(text)
+		if err == nil {
+			err = child.Run(context.Background(), os.Stdin, open)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	flag.Parse()
+	if *flagSeed == 0 {
+		*flagSeed = rand.Uint64N(1_000_000_000) + 1
+	}
+	pgtest.Main(m)
+}
+
+// open opens the database at an address: postgres://…, or else the name of a file.
+func open(ctx context.Context, address string) (daybook.Driver, error) {
+	if strings.HasPrefix(address, "postgres://") {
+		db, err := postgres.Open(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		return db, nil
+	}
+	db, err := sqlite.Open(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// budget says whether another round is to be fought: n are over.
+func budget(begun time.Time, faults, n int) bool {
+	switch {
+	case *flagRounds > 0:
+		return n < *flagRounds
+	case *flagTime > 0:
+		share := *flagTime * time.Duration(parallel()) / time.Duration(faults)
+		return n == 0 || time.Since(begun) < share
+	default:
+		return n < 2
+	}
+}
+
+// parallel is how many tests run at the same time, but no more than there are faults.
+func parallel() int {
+	if f := flag.Lookup("test.parallel"); f != nil {
+		if n, ok := f.Value.(flag.Getter).Get().(int); ok && n > 0 {
+			return n
+		}
+	}
+	return 1
+}

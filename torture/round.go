@@ -1,0 +1,52 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/daybook-go/daybook"
+)
+
+// Round is one workload on one book, with something going wrong meanwhile.
+type Round struct {
+	// Workload runs in this process; children that write to the same Dir are
+	// Strike's to start.
+	Workload Workload
+	// Book is what the workload writes to, and what is checked. It must be new: a
+	// round knows nothing of what others have written.
+	Book *daybook.Book
+	// Watch are handles on the same book; a follower looks through each.
+	Watch []*daybook.Book
+	// Strike does harm, and makes good what does not heal by itself. The workload
+	// ends when it returns.
+	Strike func(ctx context.Context) error
+}
+
+// Run fights the round to its end and checks the book. The error says why there is
+// no verdict.
+func (r Round) Run(ctx context.Context) (*Report, error) {
+	watching, unwatch := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	defer watchers.Wait()
+	defer unwatch()
+	followers := make([]*Follower, len(r.Watch))
+	for i, book := range r.Watch {
+		followers[i] = &Follower{}
+		watchers.Go(func() { followers[i].Run(watching, book) })
+	}
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	worked := make(chan error, 1)
+	go func() { worked <- r.Workload.Run(working, r.Book) }()
+	struck := r.Strike(ctx)
+	stop()
+	if err := errors.Join(struck, <-worked, ctx.Err()); err != nil {
+		return nil, err
+	}
+	history, err := ReadHistory(r.Workload.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return Check(ctx, r.Book, history, followers...)
+}

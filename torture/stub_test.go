@@ -1,0 +1,9 @@
+package torture_test
+
+type proxy struct{}
+type disk struct{}
+
+func networkFaults() []fault { return nil }
+func diskFaults() []fault    { return nil }
+func childFaults() []fault   { return nil }
+func sqliteFaults() []fault  { return nil }
