@@ -5,5 +5,3 @@ type disk struct{}
 
 func networkFaults() []fault { return nil }
 func diskFaults() []fault    { return nil }
-func childFaults() []fault   { return nil }
-func sqliteFaults() []fault  { return nil }
