@@ -18,8 +18,9 @@ const (
 	callTimeout = 30 * time.Second
 	// impatience is the most that a hurried call waits.
 	impatience = 20 * time.Millisecond
-	// breath is how long a writer waits before it asks again after an error.
-	breath = 5 * time.Millisecond
+	// breath is how long writers and followers wait before they ask again after an
+	// error. A server that stops is kept from it by clients that come without pause.
+	breath = 25 * time.Millisecond
 	// maxPadding is the size of the largest events.
 	maxPadding = 400
 )
