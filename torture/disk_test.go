@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -158,6 +159,10 @@ func (a *arena) moveLog(ctx context.Context, d *disk) error {
 // inTheWay fills the disk, lets the writers run into that, and makes room again.
 func inTheWay(meanwhile func(context.Context, *round) error) func(context.Context, *round) error {
 	return func(ctx context.Context, r *round) error {
+		data, err := r.dataDirectory(ctx)
+		if err != nil {
+			return err
+		}
 		return r.repeatedly(ctx, 2, func() error {
 			balloon, err := r.disk.fill()
 			if err == nil {
@@ -169,7 +174,7 @@ func inTheWay(meanwhile func(context.Context, *round) error) func(context.Contex
 			if balloon != "" {
 				err = errors.Join(err, os.Remove(balloon))
 			}
-			if meanwhile != nil && !r.recovers(ctx) {
+			if meanwhile != nil && !r.recovers(data) {
 				r.Restart()
 			}
 			return errors.Join(err, r.back(ctx))
@@ -194,12 +199,16 @@ func breakLog(ctx context.Context, r *round) error {
 	return errors.New("the server found room on a full disk")
 }
 
-// recovers reports whether the server comes back by itself. It has given up where it
-// began to recover before there was room.
-func (r *round) recovers(ctx context.Context) bool {
-	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+// recovers reports whether the server comes back by itself. It has given up, and has
+// removed its pid file, where it began to recover before there was room.
+func (r *round) recovers(data string) bool {
+	ctx := r.t.Context()
+	for deadline := time.Now().Add(backFor); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if conn, err := pgx.Connect(ctx, r.direct); err == nil {
 			return conn.Close(ctx) == nil
+		}
+		if _, err := os.Stat(filepath.Join(data, "postmaster.pid")); errors.Is(err, fs.ErrNotExist) {
+			return false
 		}
 	}
 	return false
