@@ -4,6 +4,9 @@
 
 TEST_TIMEOUT ?= 15m
 FUZZ_TIME    ?= 10s
+TORTURE_TIME ?= 5m
+TORTURE_SEED ?= 0
+TORTURE_FAULTS ?=
 
 # golangci-lint has a go.mod of its own, so that its needs do not become ours.
 GOLANGCI_LINT = go tool -modfile=tools/go.mod golangci-lint
@@ -37,6 +40,12 @@ fuzz: ## every fuzz target for FUZZ_TIME (10s)
 bench: ## our store beside hand-written baselines, on a private PostgreSQL; writes bench-report.json, takes minutes
 	./scripts/ensure-postgres.sh
 	go test ./bench -run '^TestReport$$' -count=1 -timeout 60m -v -args -report $(CURDIR)/bench-report.json
+
+.PHONY: torture
+torture: ## try to break it: every fault and control for TORTURE_TIME (5m), from TORTURE_SEED
+	./scripts/ensure-postgres.sh
+	go test ./torture -v -count=1 -timeout 0 -run '^Test(Control|All|Torture$$)' -args \
+		-torture.time=$(TORTURE_TIME) -torture.seed=$(TORTURE_SEED) -torture.faults=$(TORTURE_FAULTS)
 
 .PHONY: cover
 cover: ## test coverage of the whole module, as a table

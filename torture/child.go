@@ -64,20 +64,20 @@ type Process struct {
 	stderr   strings.Builder
 }
 
-// Start starts program with args as the child, in the environment env. Who starts it
+// Start starts cmd, a program that looks for [EnvChild], as the child. Who starts it
 // ends it, with Kill or Stop.
-func (c Child) Start(program string, args, env []string) (*Process, error) {
+func (c Child) Start(cmd *exec.Cmd) (*Process, error) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{cmd: exec.Command(program, args...)} //nolint:gosec // the caller's own program
-	p.cmd.Env = append(env, EnvChild+"="+string(text))
-	p.cmd.Stderr = &p.stderr
-	if p.lifeline, err = p.cmd.StdinPipe(); err != nil {
+	p := &Process{cmd: cmd}
+	cmd.Env = append(cmd.Environ(), EnvChild+"="+string(text))
+	cmd.Stderr = &p.stderr
+	if p.lifeline, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	return p, p.cmd.Start()
+	return p, cmd.Start()
 }
 
 // Signal sends the child a signal.

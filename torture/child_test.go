@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,16 +18,23 @@ import (
 
 // start starts a child with a few writers on the round's book.
 func (r *round) start(address string, kinds ...torture.Kind) (*torture.Process, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	r.children++
 	workload := r.workload(fmt.Sprintf("child%d", r.children), 4)
 	workload.Kinds = kinds
+	return torture.Child{Workload: workload, Database: address, Book: r.name}.Start(itself(r.t))
+}
+
+// itself is this test binary, as a child.
+func itself(t *testing.T) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program)
 	// With -cover, a process that is stopped in good order reports to this directory.
-	env := append(os.Environ(), "GOCOVERDIR="+r.t.TempDir())
-	return torture.Child{Workload: workload, Database: address, Book: r.name}.Start(program, nil, env)
+	cmd.Env = append(os.Environ(), "GOCOVERDIR="+t.TempDir())
+	return cmd
 }
 
 // with returns an address with a parameter set.
@@ -139,11 +147,7 @@ func (r *round) thawed(ctx context.Context) error {
 func TestAChildThatFails(t *testing.T) {
 	t.Parallel()
 	child := torture.Child{Workload: torture.Workload{Name: "child", Dir: t.TempDir(), Writers: 1, Aggregates: 1, MaxEvents: 1}, Database: t.TempDir() + "/missing.db", Book: "main"}
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := child.Start(program, nil, append(os.Environ(), "GOCOVERDIR="+t.TempDir()))
+	p, err := child.Start(itself(t))
 	if err != nil {
 		t.Fatal(err)
 	}
