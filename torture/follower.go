@@ -31,7 +31,7 @@ func (f *Follower) Run(ctx context.Context, book *daybook.Book) {
 			f.seen = append(f.seen, placeOf(rec))
 			f.mu.Unlock()
 		}
-		pause(ctx, breath)
+		breathe(ctx)
 	}
 }
 
@@ -59,7 +59,7 @@ func (f *Follower) catchUp(ctx context.Context, position int64) {
 	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
 	defer cancel()
 	for f.last() < position && ctx.Err() == nil {
-		pause(ctx, breath)
+		breathe(ctx)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	if *flagSeed == 0 {
-		*flagSeed = rand.Uint64N(1_000_000_000) + 1
+		*flagSeed = rand.Uint64N(1_000_000_000) + 1 //nolint:gosec // chance, not a secret
 	}
 	pgtest.Main(m)
 }

@@ -54,7 +54,7 @@ func (c *check) settleOne(ctx context.Context, about *told) error {
 		if last.answer != answerFailed && last.answer != answerUnknown {
 			return nil
 		}
-		pause(ctx, breath)
+		breathe(ctx)
 	}
 	return fmt.Errorf("settling order %s: %s", about.order.ID, last.message)
 }

@@ -179,21 +179,21 @@ func (w *writer) aggregate() daybook.UUID {
 
 // carry asks for an order until it is done, refused, or given up.
 func (w *writer) carry(ctx context.Context, wanted wish) error {
-	for try := 1; ; try++ {
+	for try := 1; try == 1 || ctx.Err() == nil; try++ {
 		l, err := w.ask(ctx, wanted, try)
 		if err != nil {
 			return err
 		}
-		again := l.Answer == answerUnknown || l.Answer == answerFailed && w.rand.IntN(2) == 0
-		if !again || ctx.Err() != nil {
+		if again := l.Answer == answerUnknown || l.Answer == answerFailed && w.rand.IntN(2) == 0; !again {
 			return nil
 		}
-		pause(ctx, breath)
+		breathe(ctx)
 		if wanted.kind == Twice {
 			try++
 		}
 		wanted.kind = Believing // no hurry any more
 	}
+	return nil
 }
 
 // ask makes one call, or two at once, and notes it before and after.
@@ -245,9 +245,9 @@ func (w *writer) learn(l line) {
 	}
 }
 
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
+// breathe waits a little, unless ctx ends first.
+func breathe(ctx context.Context) {
+	timer := time.NewTimer(breath)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
