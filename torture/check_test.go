@@ -64,6 +64,35 @@ var liars = []struct {
 		},
 	},
 	{
+		// INSERT … ON CONFLICT DO NOTHING, without a look at how much was inserted.
+		name: "answers a conflict as done", promise: "I1",
+		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+			for i := range batch {
+				for j := range batch[i].Entries {
+					batch[i].Entries[j].Expected = daybook.Exactly(1)
+				}
+			}
+			head, err := l.Head(ctx, book)
+			if err != nil {
+				return nil, err
+			}
+			outcomes, err := l.Driver.Append(ctx, book, batch)
+			for i := range outcomes {
+				if outcomes[i].Err == nil {
+					continue
+				}
+				outcomes[i].Err = nil
+				for _, entry := range batch[i].Entries {
+					for j, rec := range entry.Events {
+						rec.Aggregate, rec.SequenceNumber, rec.Position, rec.RecordedAt = entry.Aggregate, int64(2+j), head.Position+1, head.RecordedAt
+						outcomes[i].Records = append(outcomes[i].Records, rec)
+					}
+				}
+			}
+			return outcomes, err
+		},
+	},
+	{
 		name: "refuses without reason", promise: "I8",
 		lie: func(_ *liar, _ context.Context, _ daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
 			outcomes := make([]daybook.Outcome, len(batch))

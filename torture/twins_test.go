@@ -92,7 +92,7 @@ func insist(ctx context.Context, book *daybook.Book, entries []daybook.Entry) st
 		records, err := book.Append(ctx, entries...)
 		judged := errors.Is(err, daybook.ErrConflict) || errors.Is(err, daybook.ErrKeyReused) || errors.Is(err, daybook.ErrInvalid)
 		if err == nil || judged || ctx.Err() != nil {
-			return fmt.Sprint(err, records, places(records))
+			return fmt.Sprint(err, places(records))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
