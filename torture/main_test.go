@@ -44,6 +44,11 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
+// newChance returns chance that can be repeated; which tells apart those who draw.
+func newChance(seed, which uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, which)) //nolint:gosec // not a secret
+}
+
 // open opens the database at an address: postgres://…, or else the name of a file.
 func open(ctx context.Context, address string) (daybook.Driver, error) {
 	if strings.HasPrefix(address, "postgres://") {

@@ -245,7 +245,7 @@ func TestTorturePowerLoss(t *testing.T) {
 	t.Parallel()
 	needsServers(t)
 	needsStrace(t)
-	chance := rand.New(rand.NewPCG(*flagSeed, 1))
+	chance := newChance(*flagSeed, 1)
 	var sum torture.Report
 	begun, n := time.Now(), 0
 	for budget(begun, len(faults()), n) {
@@ -272,7 +272,7 @@ func TestControlPowerLossWithoutFlushing(t *testing.T) {
 	t.Parallel()
 	needsServers(t)
 	needsStrace(t)
-	chance := rand.New(rand.NewPCG(*flagSeed, 2))
+	chance := newChance(*flagSeed, 2)
 	r := record(t)
 	mustBreak(t, []string{"I1"}, func(int) *torture.Report {
 		report, err := r.recovered(t, len(r.deeds)/4+chance.IntN(len(r.deeds)/4), chance, func(file string) bool { return !strings.HasSuffix(file, "-wal") })

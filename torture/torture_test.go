@@ -114,8 +114,7 @@ func newRound(t *testing.T, a *arena, f fault, n int) *round {
 	fmt.Fprintf(hash, "%d %s %d", *flagSeed, f.name, n)
 	seed := hash.Sum64()
 	return &round{
-		//nolint:gosec // chance that can be repeated
-		arena: a, t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)),
+		arena: a, t: t, seed: seed, rand: newChance(seed, 0),
 		name: fmt.Sprintf("round-%d", n+1), dir: t.TempDir(),
 	}
 }

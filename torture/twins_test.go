@@ -32,7 +32,7 @@ func TestBothEnginesAgreeUnderFire(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	chance := rand.New(rand.NewPCG(*flagSeed, 27))
+	chance := newChance(*flagSeed, 27)
 	for n := range appends {
 		entries := draw(chance, n)
 		answers := make(chan string, 1)
