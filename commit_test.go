@@ -298,6 +298,32 @@ func TestALostReplyIsSettled(t *testing.T) {
 	}
 }
 
+// The command was recorded, and what it did cannot be read back: to answer with the
+// failure of a read would be to say that nothing was written.
+func TestAKeyedCommandThatCannotBeReadBackIsUnknown(t *testing.T) {
+	t.Parallel()
+	driver := newDriver(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	appends := 0
+	repo := daybook.NewRepository(openCounters(t, &between{Driver: driver, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+		outcomes, err := driver.Append(ctx, book, batch)
+		if appends++; appends == 1 {
+			return nil, daybook.ErrUnclear
+		}
+		cancel()
+		return outcomes, err
+	}}), counters)
+	_, err := repo.Execute(ctx, counter(1), add{1}, daybook.Key("k"))
+	var unknown *daybook.OutcomeUnknownError
+	if !errors.As(err, &unknown) || len(unknown.EventIDs) != 1 || !errors.Is(err, context.Canceled) {
+		t.Fatalf("error is %v, want it unknown, with the id, because the context has ended", err)
+	}
+	result, err := repo.Execute(t.Context(), counter(1), add{1}, daybook.Key("k"))
+	if err != nil || len(result.Events) != 1 || result.Events[0].EventID != unknown.EventIDs[0] || result.SequenceNumber != 1 {
+		t.Errorf("a retry gives %+v, error %v, want the original", result, err)
+	}
+}
+
 func TestAnOutcomeStaysUnknownOnlyWhileTheStoreIsOutOfReach(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
