@@ -149,6 +149,11 @@ func (r *Repository[S, C, E]) compete(ctx context.Context, tasks []task[S, E], r
 	if o.keyed && (outcome.Duplicate || errors.Is(err, ErrKeyReused)) {
 		// Somebody used the key since it was looked up, perhaps in another state.
 		results, err = r.repeat(ctx, tasks, o, Recorded{})
+		if err != nil && outcome.Duplicate && !errors.Is(err, ErrKeyReused) {
+			// Recorded, perhaps by this very call, whose reply was lost. That it cannot
+			// be read back now must not look as if nothing was written.
+			err = unknown(encoded.Append, err)
+		}
 		return results, false, err
 	}
 	if err != nil {
