@@ -136,6 +136,24 @@ func (r *round) poison(ctx context.Context, toxics ...toxic) error {
 	return err
 }
 
+// anything strikes in one of several ways, and does not wait for what it struck to
+// come to rest before the next.
+func (r *round) anything(ctx context.Context) error {
+	switch r.rand.IntN(4) {
+	case 0:
+		r.Kill()
+		r.Restart()
+		return nil
+	case 1:
+		_, err := ask[int](ctx, r.server, `SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'daybook') AS ended`)
+		return err
+	case 2:
+		return r.poison(ctx, toxic{Type: "limit_data", Stream: down, Attributes: map[string]any{"bytes": 500 + r.rand.IntN(5000)}})
+	default:
+		return r.poison(ctx, toxic{Type: "reset_peer", Stream: down, Attributes: map[string]any{"timeout": r.rand.IntN(30)}})
+	}
+}
+
 const (
 	up   = "upstream"
 	down = "downstream"
@@ -157,6 +175,9 @@ func networkFaults() []fault {
 	// A connection is used for a while before it has carried so much.
 	some := func(chance *rand.Rand) map[string]any { return map[string]any{"bytes": 500 + chance.IntN(20_000)} }
 	return []fault{
+		{name: "storm", arena: throughProxy, writers: 12, strike: func(ctx context.Context, r *round) error {
+			return r.repeatedly(ctx, 8, func() error { return r.anything(ctx) })
+		}},
 		network("net-reset", func(chance *rand.Rand) []toxic {
 			return []toxic{{Type: "reset_peer", Stream: down, Attributes: map[string]any{"timeout": chance.IntN(30)}}}
 		}),

@@ -41,7 +41,7 @@ const (
 	Spreading
 	// Twice are appends made by two callers at once, under the same ids.
 	Twice
-	// Hurried appends are given up after a few milliseconds.
+	// Hurried writes, appends and keyed commands, are given up after a few milliseconds.
 	Hurried
 )
 
@@ -144,6 +144,7 @@ func (w *writer) next() wish {
 			belief = AnyNumber
 		}
 		wanted.Parts = []Part{{aggregate, belief, w.size()}}
+		wanted.Keyed = wanted.kind == Hurried && w.rand.IntN(2) == 0
 	}
 	return wanted
 }
