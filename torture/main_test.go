@@ -71,7 +71,7 @@ func budget(begun time.Time, faults, n int) bool {
 	case *flagRounds > 0:
 		return n < *flagRounds
 	case *flagTime > 0:
-		share := *flagTime * time.Duration(parallel()) / time.Duration(faults)
+		share := min(*flagTime, *flagTime*time.Duration(parallel())/time.Duration(faults))
 		return n == 0 || time.Since(begun) < share
 	default:
 		return n < 2
