@@ -147,19 +147,25 @@ func (r *Repository[S, C, E]) compete(ctx context.Context, tasks []task[S, E], r
 		err = outcome.Err
 	}
 	if o.keyed && (outcome.Duplicate || errors.Is(err, ErrKeyReused)) {
-		// Somebody used the key since it was looked up, perhaps in another state.
-		results, err = r.repeat(ctx, tasks, o, Recorded{})
-		if err != nil && outcome.Duplicate && !errors.Is(err, ErrKeyReused) {
-			// Recorded, perhaps by this very call, whose reply was lost. That it cannot
-			// be read back now must not look as if nothing was written.
-			err = unknown(encoded.Append, err)
-		}
+		results, err = r.repeated(ctx, tasks, o, encoded, outcome)
 		return results, false, err
 	}
 	if err != nil {
 		return nil, errors.Is(err, ErrConflict), err
 	}
 	return results, false, r.applyAll(results, outcome.Records)
+}
+
+// repeated is repeat for a call whose append has found its key used: by somebody who
+// was faster and perhaps in another state, or by itself.
+func (r *Repository[S, C, E]) repeated(ctx context.Context, tasks []task[S, E], o options, a sizedAppend, outcome Outcome) ([]Result[S], error) {
+	results, err := r.repeat(ctx, tasks, o, Recorded{})
+	if err != nil && outcome.Duplicate && !errors.Is(err, ErrKeyReused) {
+		// Recorded, perhaps by this very call, whose reply was lost. That it cannot be
+		// read back now must not look as if nothing was written.
+		err = unknown(a.Append, err)
+	}
+	return results, err
 }
 
 // decideAll lets every task decide on its state and returns what is to be appended:

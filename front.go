@@ -53,8 +53,8 @@ func (f *fronts[S]) leave(id AggregateID, own *front[S]) {
 
 // advance runs a task at the front of its aggregate. decided is false where the
 // front is not to say what becomes of it: where the task is refused or does nothing,
-// which may rest on what is not recorded yet or is out of date, and where its key
-// turns out to be used. known is then the state, if it has been loaded for this call.
+// which may rest on what is not recorded yet or is out of date. known is then the
+// state, if it has been loaded for this call.
 func (r *Repository[S, C, E]) advance(ctx context.Context, t task[S, E], o options) (result Result[S], decided bool, known []Result[S], err error) {
 	f := r.fronts.enter(t.id)
 	defer r.fronts.leave(t.id, f)
@@ -75,7 +75,9 @@ func (r *Repository[S, C, E]) advance(ctx context.Context, t task[S, E], o optio
 		f.good.Store(false)
 	}
 	if o.keyed && (outcome.Duplicate || errors.Is(err, ErrKeyReused)) {
-		return result, false, nil, nil
+		results, err := r.repeated(ctx, []task[S, E]{t}, o, own.append, outcome)
+		result, err = first(results, err)
+		return result, true, nil, err
 	}
 	if err != nil {
 		return result, true, nil, err

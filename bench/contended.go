@@ -90,19 +90,22 @@ func contendedOnBook(book *daybook.Book, run execute) contender {
 
 // executeOn returns the library's way to make a command take effect. Its own
 // attempts are bounded; a caller that must have its command done calls again.
+//
+// All callers share one repository, as those of a program do: it lets them decide one
+// after the other. Decisions are counted, and each but the last of a command is a retry.
 func executeOn(book *daybook.Book) execute {
+	var decisions atomic.Int64
+	decider := payments
+	decider.Decide = func(state account, command Paid) ([]Paid, error) {
+		decisions.Add(1)
+		return payments.Decide(state, command)
+	}
+	repository := daybook.NewRepository(book, decider)
 	return func(ctx context.Context, id daybook.AggregateID, command Paid, retries *atomic.Int64) error {
-		decisions := int64(0)
-		decider := payments
-		decider.Decide = func(state account, command Paid) ([]Paid, error) {
-			decisions++
-			return payments.Decide(state, command)
-		}
-		repository := daybook.NewRepository(book, decider)
 		for {
 			_, err := repository.Execute(ctx, id, command, daybook.Stamp{Metadata: metadata})
 			if !errors.Is(err, daybook.ErrConflict) {
-				retries.Add(decisions - 1)
+				retries.Add(decisions.Swap(0) - 1)
 				return err
 			}
 		}
