@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Metadata is what is known about an event besides its data. It plays no part in
@@ -36,6 +37,9 @@ const emptyMetadata = "{}"
 
 // MarshalJSON returns the flat object.
 func (m Metadata) MarshalJSON() ([]byte, error) {
+	if len(m.Extra) == 0 {
+		return m.marshalPlain()
+	}
 	flat := make(map[string]string, len(m.Extra)+3)
 	maps.Copy(flat, m.Extra)
 	for name, value := range map[string]string{correlationName: m.CorrelationID, causationName: m.CausationID, actorName: m.Actor} {
@@ -43,10 +47,29 @@ func (m Metadata) MarshalJSON() ([]byte, error) {
 			flat[name] = value
 		}
 	}
-	if len(flat) == 0 {
+	return json.Marshal(flat, json.Deterministic(true))
+}
+
+// marshalPlain is MarshalJSON for the usual case, without a map: every event is
+// written with it.
+func (m Metadata) marshalPlain() (object []byte, err error) {
+	if m.Actor == "" && m.CausationID == "" && m.CorrelationID == "" {
 		return []byte(emptyMetadata), nil
 	}
-	return json.Marshal(flat, json.Deterministic(true))
+	object = append(make([]byte, 0, 64+len(m.Actor)+len(m.CausationID)+len(m.CorrelationID)), '{')
+	for _, member := range [...][2]string{{actorName, m.Actor}, {causationName, m.CausationID}, {correlationName, m.CorrelationID}} {
+		if member[1] == "" {
+			continue
+		}
+		if len(object) > 1 {
+			object = append(object, ',')
+		}
+		object = append(append(append(object, '"'), member[0]...), `":`...)
+		if object, err = jsontext.AppendQuote(object, member[1]); err != nil {
+			return nil, err
+		}
+	}
+	return append(object, '}'), nil
 }
 
 // UnmarshalJSON reads the flat object.

@@ -51,7 +51,14 @@ type decision struct {
 // Ids are looked at before the expected number: a retry of a recorded append is
 // answered with the original, whatever has happened to the aggregate since.
 func Plan(batch []Append, s Survey) *Placement {
-	p := &planner{survey: s, placed: map[UUID]int{}}
+	events := 0
+	for _, a := range batch {
+		for _, entry := range a.Entries {
+			events += len(entry.Events)
+		}
+	}
+	p := &planner{survey: s, placed: make(map[UUID]int, events)}
+	p.out.Rows = make([]Recorded, 0, events)
 	for _, a := range batch {
 		p.out.decisions = append(p.out.decisions, p.decide(a))
 	}

@@ -68,26 +68,40 @@ func (b *Book) Read(ctx context.Context, q Query) iter.Seq2[Recorded, error] {
 	}
 }
 
+// page is one answer of the engine.
+type page struct {
+	limit   int
+	records []Recorded
+	err     error
+}
+
+func (b *Book) readPage(ctx context.Context, q Query, limit int) page {
+	q.Limit = limit
+	records, err := b.driver.Read(ctx, b.id, q)
+	return page{limit, records, err}
+}
+
 // readPages is Read after checking. It reports whether to go on: false when the
 // caller broke off or an error was yielded.
 func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, error) bool) bool {
-	left, size := q.Limit, firstPageEvents
-	for {
-		page := q
-		page.Limit = size
+	left := q.Limit
+	limit := func(size int) int {
 		if q.Limit > 0 {
-			page.Limit = min(size, left)
+			return min(size, left)
 		}
-		// Read the whole page and yield afterwards: a row cursor left open while
-		// the caller works would keep a connection busy, and a caller that appends
-		// inside the loop would wait for itself.
-		records, err := b.driver.Read(ctx, b.id, page)
-		if err != nil {
-			yield(Recorded{}, b.failed("read", err))
+		return size
+	}
+	// Read the whole page and yield afterwards: a row cursor left open while the
+	// caller works would keep a connection busy, and a caller that appends inside
+	// the loop would wait for itself.
+	now := b.readPage(ctx, q, limit(firstPageEvents))
+	for number := 1; ; number++ {
+		if now.err != nil {
+			yield(Recorded{}, b.failed("read", now.err))
 			return false
 		}
-		left -= len(records)
-		last := len(records) < page.Limit && !FullPage(records) || (q.Limit > 0 && left == 0)
+		left -= len(now.records)
+		last := len(now.records) < now.limit && !FullPage(now.records) || (q.Limit > 0 && left == 0)
 		if !last && q.UntilPosition == 0 && !q.Reverse {
 			// Pin the end, or a caller that appends inside the loop never reaches it.
 			head, err := b.Head(ctx)
@@ -97,16 +111,35 @@ func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, erro
 			}
 			q.UntilPosition = head.Position
 		}
-		for _, rec := range records {
-			if !yield(rec, nil) {
+		if last || !q.pass(now.records[len(now.records)-1]) {
+			return yieldAll(now.records, yield)
+		}
+		if number == 1 { // most readers that break off do so here
+			if !yieldAll(now.records, yield) {
 				return false
 			}
+			now = b.readPage(ctx, q, limit(maxPageEvents))
+			continue
 		}
-		if last || !q.pass(records[len(records)-1]) {
-			return true
+		// Who has come so far reads on: the engine fetches the next page while the
+		// caller works on this one.
+		ahead := make(chan page, 1)
+		go func() { ahead <- b.readPage(ctx, q, limit(maxPageEvents)) }()
+		more := yieldAll(now.records, yield)
+		now = <-ahead // also where the caller breaks off: nothing is left behind
+		if !more {
+			return false
 		}
-		size = maxPageEvents
 	}
+}
+
+func yieldAll(records []Recorded, yield func(Recorded, error) bool) bool {
+	for _, rec := range records {
+		if !yield(rec, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // pass moves the bound that q's order approaches beyond rec. It reports whether
