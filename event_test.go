@@ -98,6 +98,35 @@ func TestMetadataIsOneFlatObject(t *testing.T) {
 	})
 }
 
+// The quick way to read metadata says what the thorough one says.
+func TestMetadataIsReadTheSameEitherWay(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Metadata{
+		`{}`:                              {},
+		` { } `:                           {},
+		`{"actor": "a"}`:                  {Actor: "a"},
+		`{"actor":"","causation_id":"c"}`: {CausationID: "c"},
+		`{"actor": "a", "causation_id": "c", "correlation_id": "k"}`: {Actor: "a", CausationID: "c", CorrelationID: "k"},
+		`{"correlation_id" : "k" , "actor" : "a" }`:                  {Actor: "a", CorrelationID: "k"},
+		`{"actor":"a\u0062\"}"}`:                                     {Actor: `ab"}`},
+		"{\t\"actor\":\n\"a\"}":                                      {Actor: "a"},
+		`{"actor":"a","x":"y"}`:                                      {Actor: "a", Extra: map[string]string{"x": "y"}},
+		`{"\u0061ctor":"a"}`:                                         {Actor: "a"},
+		`{"actor":"🐎, \u007b"}`:                                      {Actor: "🐎, {"},
+	} {
+		var m Metadata
+		if err := m.UnmarshalJSON([]byte(text)); err != nil || !cmp.Equal(want, m) {
+			t.Errorf("%s: %+v, %v, want %+v", text, m, err, want)
+		}
+	}
+	for _, text := range []string{``, `{`, `[]`, `{"actor"}`, `{"actor":}`, `{"actor":1}`, `{"actor":"a",}`, `{"actor":"a"`, `{"actor":"a"}}`, `{"actor":"a"} x`, `{"actor":"a","actor":"b"}`, `{"actor":"a" "x":"y"}`, "{\"actor\":\"a\xff\"}", "{\"actor\":\"a\nb\"}"} {
+		var m Metadata
+		if err := m.UnmarshalJSON([]byte(text)); err == nil {
+			t.Errorf("%q was read as %+v", text, m)
+		}
+	}
+}
+
 func TestMetadataThatIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]Metadata{

@@ -1,8 +1,11 @@
 package daybook
 
 import (
+	"bytes"
 	"maps"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -75,9 +78,10 @@ func (m Metadata) marshalPlain() (object []byte, err error) {
 // UnmarshalJSON reads the flat object.
 func (m *Metadata) UnmarshalJSON(data []byte) error {
 	*m = Metadata{}
-	if string(data) == emptyMetadata {
+	if string(data) == emptyMetadata || m.unmarshalPlain(data) {
 		return nil
 	}
+	*m = Metadata{}
 	var flat map[string]string
 	if err := json.Unmarshal(data, &flat); err != nil {
 		return err
@@ -90,6 +94,59 @@ func (m *Metadata) UnmarshalJSON(data []byte) error {
 		m.Extra = flat
 	}
 	return nil
+}
+
+// unmarshalPlain is UnmarshalJSON for the usual case, without a map, and reports
+// whether data is that: the three names, each once, and text without escapes. Every
+// event that is read goes through it; the map took a quarter of a replay.
+func (m *Metadata) unmarshalPlain(data []byte) bool {
+	rest, ok := bytes.CutPrefix(bytes.TrimSpace(data), []byte("{"))
+	for ok {
+		var name, value []byte
+		if name, rest, ok = plainString(rest); !ok {
+			return false
+		}
+		if rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest, " "), []byte(":")); !ok {
+			return false
+		}
+		if value, rest, ok = plainString(rest); !ok || len(value) == 0 {
+			return false
+		}
+		var member *string
+		switch string(name) {
+		case actorName:
+			member = &m.Actor
+		case causationName:
+			member = &m.CausationID
+		case correlationName:
+			member = &m.CorrelationID
+		}
+		if member == nil || *member != "" {
+			return false
+		}
+		*member = string(value)
+		rest = bytes.TrimLeft(rest, " ")
+		if string(rest) == "}" {
+			return true
+		}
+		rest, ok = bytes.CutPrefix(rest, []byte(","))
+	}
+	return false
+}
+
+// plainString cuts a JSON string off data, unless it has an escape or anything else
+// that asks for a closer look.
+func plainString(data []byte) (text, rest []byte, ok bool) {
+	data, ok = bytes.CutPrefix(bytes.TrimLeft(data, " "), []byte(`"`))
+	end := bytes.IndexByte(data, '"')
+	if !ok || end < 0 {
+		return nil, nil, false
+	}
+	text = data[:end]
+	if bytes.IndexByte(text, '\\') >= 0 || !utf8.Valid(text) || bytes.ContainsFunc(text, unicode.IsControl) {
+		return nil, nil, false
+	}
+	return text, data[end+1:], true
 }
 
 // check refuses what could not be stored on every engine, or would be taken for

@@ -210,7 +210,7 @@ func lockAndSurvey(ctx context.Context, conn *pgx.Conn, book daybook.BookID, bat
 		return err
 	})
 	trip.Queue(lookupSQL, int64(book), events).Query(func(rows pgx.Rows) error {
-		records, err := scan(rows, math.MaxInt)
+		records, err := scan(rows, math.MaxInt, 0)
 		for _, rec := range records {
 			survey.Recorded[rec.EventID] = rec
 		}

@@ -100,6 +100,7 @@ func parse(dsn string) (config *pgxpool.Config, lossAllowed bool, err error) {
 	// a scan or a sort of the whole table can look cheap then, and never is later.
 	params["enable_seqscan"] = "off"
 	params["enable_bitmapscan"] = "off"
+	params["enable_sort"] = "off"
 	params["jit"] = "off"
 	for name, value := range map[string]string{
 		"application_name":                    "daybook",

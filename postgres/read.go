@@ -85,7 +85,7 @@ CROSS JOIN LATERAL (
 // statement, so all of one snapshot.
 func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
 	query, args := readStatement(book, q)
-	records, err := db.records(ctx, daybook.MaxPageBytes, query, args...)
+	records, err := db.records(ctx, daybook.MaxPageBytes, q.Limit, query, args...)
 	return records, explain("read", err)
 }
 
@@ -99,7 +99,7 @@ func (db *DB) Lookup(ctx context.Context, book daybook.BookID, ids []daybook.UUI
 			params = append(params, uuidParam(id))
 		}
 	}
-	records, err := db.records(ctx, math.MaxInt, lookupSQL, int64(book), params)
+	records, err := db.records(ctx, math.MaxInt, len(params), lookupSQL, int64(book), params)
 	return records, explain("lookup", err)
 }
 
@@ -131,13 +131,13 @@ func orNone(bound int64) int64 {
 	return bound
 }
 
-func (db *DB) records(ctx context.Context, bytes int, query string, args ...any) (records []daybook.Recorded, err error) {
+func (db *DB) records(ctx context.Context, bytes, most int, query string, args ...any) (records []daybook.Recorded, err error) {
 	err = db.do(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, query, args...)
 		if err != nil {
 			return err
 		}
-		records, err = scan(rows, bytes)
+		records, err = scan(rows, bytes, most)
 		return err
 	})
 	return records, err
@@ -147,14 +147,21 @@ func (db *DB) records(ctx context.Context, bytes int, query string, args ...any)
 // others are text.
 var binaryColumns = []bool{true, false, true, true, true, false, true, false, false, true, true}
 
+// manyRecords is from where on a page is expected to be full: who asks for as many has
+// read a smaller page before.
+const manyRecords = 1_000
+
 // scan reads rows of eventColumns, up to the one by which they hold so many bytes of
-// payload, and closes them. It decodes the bytes of the protocol itself: replaying an
+// payload, and closes them; there are at most so many. It decodes the bytes of the protocol itself: replaying an
 // aggregate is mostly this, and rows.Scan takes twice as long.
-func scan(rows pgx.Rows, bytes int) ([]daybook.Recorded, error) {
+func scan(rows pgx.Rows, bytes, most int) ([]daybook.Recorded, error) {
 	defer rows.Close()
 	var records []daybook.Recorded
+	if most >= manyRecords && most <= daybook.MaxEventsPerAppend {
+		records = make([]daybook.Recorded, 0, most) // growing as far copies more than it saves
+	}
 	for bytes > 0 && rows.Next() {
-		if records == nil && !asExpected(rows) {
+		if len(records) == 0 && !asExpected(rows) {
 			return nil, errors.New("the columns do not arrive in PostgreSQL's binary form: see that nothing between here and the server changes that")
 		}
 		rec := daybook.Recorded{}

@@ -224,15 +224,21 @@ BEGIN
     END IF;
 
     -- What comes before an event must be recorded, before this call or in it, and of
-    -- the same type. Not NOT EXISTS: a planner without statistics hashes the whole
-    -- book for that. After the INSERT, and not with a window over the arrays: a sort
+    -- the same type. After the INSERT, and not with a window over the arrays: a sort
     -- costs more than a look at rows just written.
+    --
+    -- The look is a step in the order of events_sequence_key. An equation would say the
+    -- same, and a planner that knows nothing of the table yet may serve it by any index
+    -- that begins with book_id: by a walk through the whole book.
     SELECT e.id, e.type, e.n INTO wrong
         FROM unnest(aggregate_ids, aggregate_types, sequence_numbers, afters) WITH ORDINALITY AS e(id, type, n, after, i)
         WHERE (e.n <> 1 OR e.after IS NOT NULL) AND e.type IS DISTINCT FROM (
-            SELECT p.aggregate_type FROM daybook.events AS p
-                WHERE p.book_id = book AND p.aggregate_id = e.id AND p.sequence_number = e.n - 1 AND p.position < before + e.i
-                    AND (e.after IS NULL OR p.event_id = e.after))
+            SELECT CASE WHEN p.sequence_number = e.n - 1 AND p.position < before + e.i AND (e.after IS NULL OR p.event_id = e.after)
+                    THEN p.aggregate_type END
+                FROM daybook.events AS p
+                WHERE p.book_id = book AND p.aggregate_id = e.id AND p.sequence_number >= e.n - 1
+                ORDER BY p.sequence_number
+                LIMIT 1)
         LIMIT 1;
     IF found THEN
         RAISE EXCEPTION 'daybook: append: sequence number % of %/% does not follow the event before it', wrong.n, left(wrong.type, 100), wrong.id
