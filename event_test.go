@@ -127,6 +127,22 @@ func TestMetadataIsReadTheSameEitherWay(t *testing.T) {
 	}
 }
 
+func TestMetadataNobodyCanReadHidesNoEvent(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`[]`, `{"actor":5}`, `null and void`} {
+		m := StoredMetadata([]byte(text))
+		if m.Extra["daybook.unreadable"] != text || m.Actor != "" {
+			t.Errorf("%s was read as %+v", text, m)
+		}
+		if _, err := m.MarshalJSON(); err != nil {
+			t.Errorf("%s cannot be shown: %v", text, err)
+		}
+	}
+	if m := StoredMetadata([]byte(`{"actor":"a"}`)); !cmp.Equal(m, Metadata{Actor: "a"}) {
+		t.Errorf("%+v", m)
+	}
+}
+
 func TestMetadataThatIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]Metadata{

@@ -96,6 +96,17 @@ func (m *Metadata) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// StoredMetadata is for engines: it reads what they have stored. What is no flat object
+// of strings, which only somebody past this library can have written, hides no event:
+// it comes back as text, under the name "daybook.unreadable".
+func StoredMetadata(object []byte) Metadata {
+	var m Metadata
+	if err := m.UnmarshalJSON(object); err != nil {
+		return Metadata{Extra: map[string]string{reservedPrefix + ".unreadable": string(object)}}
+	}
+	return m
+}
+
 // unmarshalPlain is UnmarshalJSON for the usual case, without a map, and reports
 // whether data is that: the three names, each once, and text without escapes. Every
 // event that is read goes through it; the map took a quarter of a replay.

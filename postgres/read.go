@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -170,9 +169,7 @@ func scan(rows pgx.Rows, bytes, most int) ([]daybook.Recorded, error) {
 			last := &records[len(records)-1]
 			rec.Aggregate.Type, rec.EventType = last.Aggregate.Type, last.EventType
 		}
-		if err := decode(rows.RawValues(), &rec); err != nil {
-			return nil, err
-		}
+		decode(rows.RawValues(), &rec)
 		records = append(records, rec)
 		bytes -= len(rec.Payload)
 	}
@@ -190,7 +187,7 @@ func asExpected(rows pgx.Rows) bool {
 
 // decode reads one row of eventColumns into rec. Whatever is kept is copied: pgx
 // uses the bytes again for the next row.
-func decode(raw [][]byte, rec *daybook.Recorded) error {
+func decode(raw [][]byte, rec *daybook.Recorded) {
 	rec.Position = integer(raw[0])
 	setString(&rec.Aggregate.Type, raw[1])
 	rec.Aggregate.ID = daybook.UUID(raw[2])
@@ -199,12 +196,9 @@ func decode(raw [][]byte, rec *daybook.Recorded) error {
 	setString(&rec.EventType, raw[5])
 	rec.SchemaVersion = int(int32(binary.BigEndian.Uint32(raw[6]))) //nolint:gosec // the column's type
 	rec.Payload = slices.Clone(raw[7])
-	if err := rec.Metadata.UnmarshalJSON(raw[8]); err != nil {
-		return fmt.Errorf("position %d: metadata: %w", rec.Position, err)
-	}
+	rec.Metadata = daybook.StoredMetadata(raw[8])
 	rec.OccurredAt = instant(raw[9])
 	rec.RecordedAt = instant(raw[10])
-	return nil
 }
 
 func integer(raw []byte) int64 {

@@ -120,7 +120,8 @@ func scanOne(rows *sql.Rows) (rec daybook.Recorded, err error) {
 		return rec, err
 	}
 	rec.OccurredAt, rec.RecordedAt = fromMicros(occurredAt), fromMicros(recordedAt)
-	return rec, rec.Metadata.UnmarshalJSON([]byte(metadata))
+	rec.Metadata = daybook.StoredMetadata([]byte(metadata))
+	return rec, nil
 }
 
 // orMax turns the zero bound, "none", into one that bounds nothing.

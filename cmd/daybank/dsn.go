@@ -59,7 +59,8 @@ func parseDSN(text string) (t target, reason string) {
 		}
 		return target{path: rest}, ""
 	case found && (scheme == "postgres" || scheme == "postgresql"):
-		if _, err := url.Parse(text); err != nil || !strings.HasPrefix(rest, "//") {
+		authority, _, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "/")
+		if _, err := url.Parse(text); err != nil || !strings.HasPrefix(rest, "//") || strings.Count(authority, "@") > 1 {
 			return t, "the PostgreSQL address cannot be read (is a special character in the password not written as %XX?)"
 		}
 		return target{url: text}, ""

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -126,7 +127,7 @@ func (a *app) events(ctx context.Context, s *session, q daybook.Query, follow bo
 	l := a.listing(eventColumns(), follow)
 	last := q.AfterPosition
 	for rec, err := range read(ctx, q) {
-		if err != nil && follow && ctx.Err() != nil {
+		if err != nil && follow && !errors.Is(err, daybook.ErrNotThere) {
 			return &hintError{err, fmt.Sprintf("to go on: daybank events --follow --after %d", last)}
 		}
 		if err != nil {

@@ -327,6 +327,22 @@ func TestBrokenPipes(t *testing.T) {
 	}
 }
 
+// Who has stopped reading hides nothing that went wrong before.
+func TestABrokenPipeDoesNotHideTheExitCode(t *testing.T) {
+	t.Parallel()
+	db := "sqlite:" + t.TempDir() + "/bank.db"
+	must(t, db, "open", "alice", "--owner", "Alice")
+	var stderr strings.Builder
+	code := run(t.Context(), []string{"--db", db, "history", "alice"}, strings.NewReader(""), brokenPipe{}, &stderr, func(string) string { return "" })
+	if code != exitOK || stderr.Len() != 0 {
+		t.Errorf("a result nobody reads: exit code %d, stderr %q", code, stderr.String())
+	}
+	code = run(t.Context(), []string{"--db", db, "withdraw", "alice", "5"}, strings.NewReader(""), brokenPipe{}, &stderr, func(string) string { return "" })
+	if code != exitRefused {
+		t.Errorf("a refusal: exit code %d, stderr %q", code, stderr.String())
+	}
+}
+
 type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }

@@ -42,7 +42,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil && !a.running {
 		err = &usageError{err}
 	}
-	if flushErr := a.stdout.Flush(); flushErr != nil && !errors.Is(err, flushErr) {
+	flushErr := a.stdout.Flush()
+	switch {
+	case flushErr == nil || errors.Is(err, flushErr):
+	case errors.Is(flushErr, errReaderGone) && err != nil: // what went wrong before is what counts
+	default:
 		err = errors.Join(err, fmt.Errorf("the result could not be written (a change to the book is not undone by that): %w", flushErr))
 	}
 	return a.report(ctx, err)

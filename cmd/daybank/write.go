@@ -163,6 +163,12 @@ func newMovement(a *app, name, short string, command func(bank.Money, string) ba
 
 func addCurrency(cmd *cobra.Command, code *string) {
 	cmd.Flags().StringVar(code, "currency", "", "the amount's currency, an ISO 4217 `CODE`; refused where it is not the account's")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("currency") && *code == "" {
+			return errors.New("--currency is empty: write an ISO 4217 code, or leave it out for the account's own")
+		}
+		return nil
+	}
 }
 
 // amount reads an amount in the currency given, or else in the account's: how many
