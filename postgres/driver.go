@@ -44,7 +44,8 @@ const maxTries = 3
 // sessions, such as application_name. An open transaction that its client has
 // left silent is ended after idle_in_transaction_session_timeout, here 10 s, so
 // that it cannot hold up a book for long; nobody waits for a lock longer than
-// lock_timeout, here 30 s.
+// lock_timeout, here 15 s, and who has waited so long ends clients that have fallen
+// silent in the middle of a message.
 //
 // A server that could lose what it has acknowledged, because fsync, full_page_writes
 // or synchronous_commit is off, is refused with a [*daybook.InvalidError], unless dsn
@@ -105,7 +106,7 @@ func parse(dsn string) (config *pgxpool.Config, lossAllowed bool, err error) {
 	for name, value := range map[string]string{
 		"application_name":                    "daybook",
 		"idle_in_transaction_session_timeout": "10s",
-		"lock_timeout":                        "30s",
+		"lock_timeout":                        "15s",
 	} {
 		if params[name] == "" {
 			params[name] = value
@@ -181,6 +182,7 @@ func (db *DB) do(ctx context.Context, work func(*pgx.Conn) error) error {
 			return err
 		}
 		err = work(conn.Conn())
+		freed := err != nil && silentEnded(ctx, conn.Conn(), err)
 		lost := conn.Conn().IsClosed() && ctx.Err() == nil
 		conn.Release()
 		if lost {
@@ -188,7 +190,7 @@ func (db *DB) do(ctx context.Context, work func(*pgx.Conn) error) error {
 			// ended those that lie idle in the pool.
 			db.pool.Reset()
 		}
-		again := err != nil && (lost || lostToAnother(err)) && !errors.Is(err, daybook.ErrUnclear) && ctx.Err() == nil
+		again := err != nil && (lost || freed || lostToAnother(err)) && !errors.Is(err, daybook.ErrUnclear) && ctx.Err() == nil
 		if !again || try == maxTries {
 			return err
 		}

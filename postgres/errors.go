@@ -18,6 +18,7 @@ const (
 	codeSerialization = "40001"
 	codeDeadlock      = "40P01"
 	codeUnique        = "23505"
+	codeLockTimeout   = "55P03"
 	codeWrongHead     = "ZD002"
 	codeHole          = "ZD003"
 )
@@ -37,7 +38,7 @@ var advice = map[string]string{
 	"53100":           "the server's disk is full: make room there",
 	"53200":           "the server is out of memory: append less at once, or give it more",
 	"53300":           "the server has no connection left: raise its max_connections, or lower pool_max_conns",
-	"55P03":           "the wait for a lock took longer than lock_timeout: try again, or raise it",
+	codeLockTimeout:   "the wait for a lock took longer than lock_timeout: try again, or raise it",
 	"57014":           "the server cancelled the statement, at somebody's request or after statement_timeout",
 	"57P01":           "the server is stopping, or an administrator ended the connection: try again when it is back",
 	"57P02":           "the server has crashed: try again when it is back",

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -269,7 +270,7 @@ func TestSessionSettings(t *testing.T) {
 	t.Parallel()
 	db, _, _ := openBookAt(t, with(t, migrated.DSN(t), "application_name", "mine"))
 	for setting, want := range map[string]string{
-		"application_name": "mine", "idle_in_transaction_session_timeout": "10s", "lock_timeout": "30s", "TimeZone": "UTC",
+		"application_name": "mine", "idle_in_transaction_session_timeout": "10s", "lock_timeout": "15s", "TimeZone": "UTC",
 		"default_transaction_isolation": "read committed", "synchronous_commit": "on", "fsync": "on",
 	} {
 		var got string
@@ -277,6 +278,29 @@ func TestSessionSettings(t *testing.T) {
 			t.Errorf("%s is %s, want %s, error %v", setting, got, want, err)
 		}
 	}
+}
+
+// A client that falls silent within a message, its statement sent and the end of it
+// not, is an active one to the server, which waits for it without limit.
+func TestAClientThatIsSilentWithinAMessageIsEnded(t *testing.T) {
+	t.Parallel()
+	dsn := with(t, with(t, migrated.DSN(t), "idle_in_transaction_session_timeout", "300ms"), "lock_timeout", "500ms")
+	db, book, conn := openBookAt(t, dsn)
+	silent, err := db.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Release()
+	pipeline := silent.Conn().PgConn().StartPipeline(t.Context())
+	pipeline.SendQueryParams(beginSQL, nil, nil, nil, nil)
+	pipeline.SendQueryParams(lockSQL, [][]byte{fmt.Appendf(nil, "%d", book)}, nil, nil, nil)
+	pipeline.SendFlushRequest() // and no Sync
+	if err := pipeline.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, conn, `state = 'active' AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL`)
+	appendOne(t, db, book, deposits(account(), 1))
+	wantHead(t, conn, book, 1)
 }
 
 func TestAServerThatLosesDataIsRefused(t *testing.T) {
