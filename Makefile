@@ -24,7 +24,7 @@ test: ## all tests, on SQLite and PostgreSQL; installs PostgreSQL where it can
 	go test -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: test/short
-test/short: ## the tests that need no PostgreSQL, under 10 s
+test/short: ## the tests that need no PostgreSQL, in seconds
 	go test -short ./...
 
 .PHONY: race

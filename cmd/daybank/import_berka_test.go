@@ -37,6 +37,9 @@ type ledger map[string]map[time.Time]int64
 // repository.
 func berkaArgs(t *testing.T) []string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("importing the real bank files takes seconds")
+	}
 	if _, err := os.Stat(berkaDir); errors.Is(err, fs.ErrNotExist) {
 		t.Skipf("the real bank files are not here: %s", berkaDir)
 	}
