@@ -216,7 +216,8 @@ func lockAndSurvey(ctx context.Context, conn *pgx.Conn, book daybook.BookID, bat
 		}
 		return err
 	})
-	return survey, conn.SendBatch(ctx, &trip).Close()
+	err := conn.SendBatch(ctx, &trip).Close() // which fills survey
+	return survey, err
 }
 
 // idsOf returns the ids of the batch's aggregates, each once, and of its events.
@@ -270,7 +271,8 @@ func writeAndCommit(ctx context.Context, conn *pgx.Conn, book daybook.BookID, he
 		return nil
 	})
 	return uncancelled(ctx, conn, func(ctx context.Context) (place, error) {
-		return placed, conn.SendBatch(ctx, &trip).Close()
+		err := conn.SendBatch(ctx, &trip).Close() // which fills placed
+		return placed, err
 	})
 }
 

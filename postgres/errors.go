@@ -29,7 +29,7 @@ var advice = map[string]string{
 	codeSerialization: "another transaction stood in the way: try again",
 	codeDeadlock:      "another transaction stood in the way: try again",
 	codeUnique:        "the event or its place is there already although the book was locked: somebody has written to the tables by hand",
-	codeWrongHead:     "the head has moved although it was locked: somebody has written to the tables by hand",
+	codeWrongHead:     "the book is not there, or its head has moved although it was locked: somebody has written to the tables by hand",
 	codeHole:          "the event before is missing although the book was locked: somebody has written to the tables by hand",
 	"25006":           "the database is read-only, a standby perhaps: connect to the primary",
 	"28000":           "the server refused the login: check user and password, and the server's pg_hba.conf",
