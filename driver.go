@@ -22,7 +22,8 @@ type Driver interface {
 	//
 	// When it returns an error, nothing was written, unless the error is
 	// [ErrUnclear]: then the reply to the commit was lost. A cancelled ctx
-	// aborts it only as long as nothing has been committed.
+	// aborts it only as long as nothing has been committed; it returns soon after,
+	// with ErrUnclear where it cannot tell.
 	Append(ctx context.Context, book BookID, batch []Append) ([]Outcome, error)
 
 	// Read returns the first q.Limit events that q selects, in q's order, all of

@@ -376,7 +376,7 @@ var mutants = []mutant{
 		wrap: func(d daybook.Driver) daybook.Driver {
 			return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
 				out, err := d.Append(ctx, book, batch)
-				if errors.Is(err, context.Canceled) {
+				if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 					return make([]daybook.Outcome, len(batch)), nil
 				}
 				return out, err

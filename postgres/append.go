@@ -15,10 +15,12 @@ import (
 )
 
 const (
-	// commitTimeout bounds the wait for the reply to a commit, whatever the
-	// caller's ctx says. It is longer than lock_timeout, as the wait for the head
+	// commitTimeout bounds the wait for the reply to a commit. It is longer than lock_timeout, as the wait for the head
 	// may be part of it.
 	commitTimeout = 60 * time.Second
+	// lastWait is for how long the reply is waited for after ctx has ended and the
+	// server has been asked to give up.
+	lastWait = 100 * time.Millisecond
 	// rollbackTimeout bounds the attempt to leave a connection fit for the pool.
 	rollbackTimeout = 5 * time.Second
 )
@@ -53,6 +55,9 @@ CROSS JOIN LATERAL (
 	// is null. It returns the position before them and their recorded_at. $3 … $12
 	// are arrays, one element an event.
 	appendSQL = `SELECT before, stamp FROM daybook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+
+	// appendOneSQL is appendSQL for one event, wherever the head is.
+	appendOneSQL = `SELECT before, stamp FROM daybook.append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 )
 
 // Append settles the batch in one transaction; see [daybook.Driver] for its promise.
@@ -136,7 +141,7 @@ func (db *DB) unkeptReason(ctx context.Context, a daybook.Append) (string, error
 // for the head; when ctx ends, the server is asked to give up, and what it answers
 // holds.
 func appendGuess(ctx context.Context, conn *pgx.Conn, book daybook.BookID, plan *daybook.Placement) ([]daybook.Outcome, error) {
-	params, err := appendParams(book, nil, plan.Rows, plan.After)
+	sql, params, err := guessParams(book, plan)
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -144,7 +149,7 @@ func appendGuess(ctx context.Context, conn *pgx.Conn, book daybook.BookID, plan 
 		return nil, err
 	}
 	place, err := uncancelled(ctx, conn, func(ctx context.Context) (place place, err error) {
-		err = conn.QueryRow(ctx, appendSQL, params...).Scan(&place.before, &place.recordedAt)
+		err = conn.QueryRow(ctx, sql, params...).Scan(&place.before, &place.recordedAt)
 		return place, err
 	})
 	if err != nil {
@@ -152,6 +157,24 @@ func appendGuess(ctx context.Context, conn *pgx.Conn, book daybook.BookID, plan 
 	}
 	plan.Shift(place.before)
 	return plan.Outcomes(place.recordedAt.UTC()), nil
+}
+
+// guessParams returns the statement that writes a guess, and its parameters.
+func guessParams(book daybook.BookID, plan *daybook.Placement) (sql string, params []any, err error) {
+	if len(plan.Rows) > 1 {
+		params, err = appendParams(book, nil, plan.Rows, plan.After)
+		return appendSQL, params, err
+	}
+	row := &plan.Rows[0]
+	metadata, err := row.Metadata.MarshalJSON()
+	if err != nil {
+		return "", nil, fmt.Errorf("metadata of event %s: %w", row.EventID, err)
+	}
+	after, rests := plan.After[row.Aggregate.ID]
+	return appendOneSQL, []any{
+		int64(book), row.Aggregate.Type, uuidParam(row.Aggregate.ID), row.SequenceNumber, uuidParam(row.EventID), row.EventType,
+		int64(row.SchemaVersion), row.Payload, metadata, timeParam(row.OccurredAt), pgtype.UUID{Bytes: after, Valid: rests},
+	}, nil
 }
 
 // wrongGuess reports whether err says that a guess did not hold.
@@ -241,6 +264,11 @@ func idsOf(batch []daybook.Append) (aggregates, events pgtype.FlatArray[pgtype.U
 
 func uuidParam(id daybook.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
+// timeParam is null for no time.
+func timeParam(t time.Time) pgtype.Timestamptz {
+	return pgtype.Timestamptz{Time: t, Valid: !t.IsZero()}
+}
+
 // writeAndCommit writes rows behind head and commits, in one round trip.
 //
 // Without rows, all there is to answer with was recorded before: by whom and how is
@@ -276,19 +304,21 @@ func writeAndCommit(ctx context.Context, conn *pgx.Conn, book daybook.BookID, he
 	})
 }
 
-// uncancelled sends a commit, and waits for the reply whatever becomes of ctx: to
-// give up earlier would leave the outcome unclear. When ctx ends, the server is asked
-// to cancel the statement; it may, or may have committed, and says which. An error
-// that leaves the outcome unclear is [daybook.ErrUnclear].
+// uncancelled sends a commit, and waits for the reply even where ctx has ended: to
+// give up at once would leave the outcome unclear. When ctx ends, the server is asked
+// to cancel the statement; it may, or may have committed, and says which, within a
+// moment where it is well. An error that leaves the outcome unclear is
+// [daybook.ErrUnclear].
 func uncancelled(ctx context.Context, conn *pgx.Conn, send func(context.Context) (place, error)) (place, error) {
 	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	asked := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(asked)
-		asking, done := context.WithTimeout(waiting, rollbackTimeout)
+		asking, done := context.WithTimeout(waiting, lastWait)
 		defer done()
 		_ = conn.PgConn().CancelRequest(asking) // where it fails, there is still the reply to wait for
+		time.AfterFunc(lastWait, cancel)
 	})
 	delete(conn.PgConn().CustomData(), warned)
 	placed, err := send(waiting)
@@ -304,7 +334,7 @@ func uncancelled(ctx context.Context, conn *pgx.Conn, send func(context.Context)
 	}
 	if cancelled {
 		// The request may arrive late, and must not meet another's statement.
-		closing, done := context.WithTimeout(waiting, rollbackTimeout)
+		closing, done := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer done()
 		_ = conn.Close(closing)
 	}
@@ -365,7 +395,7 @@ func appendParams(book daybook.BookID, head *int64, rows []daybook.Recorded, aft
 		sequenceNumbers[i] = row.SequenceNumber
 		eventIDs[i], eventTypes[i], schemaVersions[i] = uuidParam(row.EventID), row.EventType, int64(row.SchemaVersion)
 		payloads[i], metadatas[i] = row.Payload, metadata
-		occurredAts[i] = pgtype.Timestamptz{Time: row.OccurredAt, Valid: !row.OccurredAt.IsZero()}
+		occurredAts[i] = timeParam(row.OccurredAt)
 		if id, rests := after[row.Aggregate.ID]; rests {
 			afters[i] = uuidParam(id)
 		}

@@ -28,6 +28,21 @@ func call(t *testing.T, conn *pgx.Conn, book daybook.BookID, head int64, rows ..
 	return err
 }
 
+// callOne calls daybook.append_one.
+func callOne(t *testing.T, conn *pgx.Conn, book daybook.BookID, after, one daybook.Recorded) error {
+	t.Helper()
+	plan := &daybook.Placement{Rows: []daybook.Recorded{one}}
+	if !after.EventID.IsZero() {
+		plan.After = map[daybook.UUID]daybook.UUID{one.Aggregate.ID: after.EventID}
+	}
+	sql, params, err := guessParams(book, plan)
+	if err != nil || sql != appendOneSQL {
+		t.Fatalf("%s, error %v", sql, err)
+	}
+	_, err = conn.Exec(t.Context(), sql, params...)
+	return err
+}
+
 func row(aggregate daybook.AggregateID, sequenceNumber int64) daybook.Recorded {
 	return daybook.Recorded{
 		Aggregate: aggregate, SequenceNumber: sequenceNumber, EventID: daybook.NewUUID(),
@@ -75,6 +90,12 @@ func TestAppendFunction(t *testing.T) {
 			if err := call(t, conn, book, test.head, test.rows...); sqlState(err) != test.code {
 				t.Errorf("error is %v, want %s", err, test.code)
 			}
+			if len(test.rows) != 1 || test.head != 2 {
+				return
+			}
+			if err := callOne(t, conn, book, daybook.Recorded{}, test.rows[0]); sqlState(err) != test.code {
+				t.Errorf("append_one: error is %v, want %s", err, test.code)
+			}
 		})
 	}
 	t.Run("another book does not have the event before", func(t *testing.T) {
@@ -85,6 +106,21 @@ func TestAppendFunction(t *testing.T) {
 		if err := call(t, conn, second, 0, row(there, 3)); sqlState(err) != "ZD003" {
 			t.Errorf("error is %v", err)
 		}
+		if err := callOne(t, conn, second, daybook.Recorded{}, row(there, 3)); sqlState(err) != "ZD003" {
+			t.Errorf("append_one: error is %v", err)
+		}
+	})
+	t.Run("a book that is not there is refused", func(t *testing.T) {
+		if err := callOne(t, conn, 99, daybook.Recorded{}, row(fresh, 1)); sqlState(err) != codeWrongHead {
+			t.Errorf("append_one: error is %v", err)
+		}
+	})
+	t.Run("another event before it than the one it rests on is refused", func(t *testing.T) {
+		for _, one := range []daybook.Recorded{row(there, 3), row(fresh, 1)} {
+			if err := callOne(t, conn, book, first, one); sqlState(err) != codeHole {
+				t.Errorf("append_one at %d: error is %v", one.SequenceNumber, err)
+			}
+		}
 	})
 	wantHead(t, conn, book, 2)
 
@@ -93,6 +129,14 @@ func TestAppendFunction(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantHead(t, conn, book, 5)
+		third := row(fresh, 3)
+		if err := callOne(t, conn, book, daybook.Recorded{}, third); err != nil {
+			t.Fatal(err)
+		}
+		if err := callOne(t, conn, book, third, row(fresh, 4)); err != nil {
+			t.Fatal(err)
+		}
+		wantHead(t, conn, book, 7)
 	})
 }
 

@@ -128,7 +128,6 @@ func TestOwner(t *testing.T) {
 		`TRUNCATE daybook.heads`,
 		`UPDATE daybook.heads SET position = position - 1`,
 		`UPDATE daybook.heads SET recorded_at = recorded_at - interval '1 second'`,
-		`UPDATE daybook.heads SET book_id = book_id + 1`,
 		`DELETE FROM daybook.books`,
 	} {
 		t.Run(statement+" is refused", func(t *testing.T) {
@@ -137,6 +136,11 @@ func TestOwner(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a head stays with its book", func(t *testing.T) {
+		if _, err := owner.Exec(t.Context(), `UPDATE daybook.heads SET book_id = book_id + 1`); sqlState(err) != "23503" {
+			t.Errorf("error is %v", err) // of the foreign key
+		}
+	})
 	t.Run("the message says which table and what", func(t *testing.T) {
 		_, err := owner.Exec(t.Context(), `DELETE FROM daybook.events`)
 		if err == nil || !strings.Contains(err.Error(), "daybook: events are append-only: DELETE is refused") {
