@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/internal/pgtest"
@@ -284,23 +285,41 @@ func TestSessionSettings(t *testing.T) {
 // not, is an active one to the server, which waits for it without limit.
 func TestAClientThatIsSilentWithinAMessageIsEnded(t *testing.T) {
 	t.Parallel()
-	dsn := with(t, with(t, migrated.DSN(t), "idle_in_transaction_session_timeout", "300ms"), "lock_timeout", "500ms")
-	db, book, conn := openBookAt(t, dsn)
-	silent, err := db.pool.Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	for name, send := range map[string]func(pipeline *pgconn.Pipeline, book daybook.BookID){
+		"after the lock": func(pipeline *pgconn.Pipeline, book daybook.BookID) {
+			pipeline.SendQueryParams(beginSQL, nil, nil, nil, nil)
+			pipeline.SendQueryParams(lockSQL, [][]byte{fmt.Appendf(nil, "%d", book)}, nil, nil, nil)
+		},
+		"after an event": func(pipeline *pgconn.Pipeline, book daybook.BookID) {
+			id := daybook.NewUUID().String()
+			var params [][]byte
+			for _, text := range []string{fmt.Sprint(book), "account", id, "1", id, "MoneyDeposited", "1", "{}", "{}", "2026-01-01T00:00:00Z", id} {
+				params = append(params, []byte(text))
+			}
+			params[len(params)-1] = nil // it rests on no event
+			pipeline.SendQueryParams(appendOneSQL, params, nil, nil, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := with(t, with(t, migrated.DSN(t), "idle_in_transaction_session_timeout", "300ms"), "lock_timeout", "500ms")
+			db, book, conn := openBookAt(t, dsn)
+			silent, err := db.pool.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Release()
+			pipeline := silent.Conn().PgConn().StartPipeline(t.Context())
+			send(pipeline, book)
+			pipeline.SendFlushRequest() // and no Sync
+			if err := pipeline.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, conn, `state = 'active' AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL`)
+			appendOne(t, db, book, deposits(account(), 1))
+			wantHead(t, conn, book, 1)
+		})
 	}
-	defer silent.Release()
-	pipeline := silent.Conn().PgConn().StartPipeline(t.Context())
-	pipeline.SendQueryParams(beginSQL, nil, nil, nil, nil)
-	pipeline.SendQueryParams(lockSQL, [][]byte{fmt.Appendf(nil, "%d", book)}, nil, nil, nil)
-	pipeline.SendFlushRequest() // and no Sync
-	if err := pipeline.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, conn, `state = 'active' AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL`)
-	appendOne(t, db, book, deposits(account(), 1))
-	wantHead(t, conn, book, 1)
 }
 
 func TestAServerThatLosesDataIsRefused(t *testing.T) {

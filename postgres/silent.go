@@ -25,7 +25,7 @@ WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> p
 
 // ownStatements are what a client of this package can be in the middle of while it
 // holds a head.
-var ownStatements = []string{lockSQL, lastSQL, lookupSQL, appendSQL, fenceSQL}
+var ownStatements = []string{lockSQL, lastSQL, lookupSQL, appendSQL, appendOneSQL, fenceSQL}
 
 // silentEnded reports whether err is that a lock was not to be had in time, and a
 // silent client that may have held it was ended: then it is worth another try.
