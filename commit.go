@@ -81,7 +81,7 @@ func (b *batch) cause(err error) error {
 // end, and is then unknown.
 func (c *committer) wait(ctx context.Context, own *call) (Outcome, error) {
 	if own.leads {
-		c.begin(own)
+		c.begin(own) //nolint:contextcheck // the call has its caller's context; a batch of several has its own
 	}
 	select {
 	case <-own.done:

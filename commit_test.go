@@ -171,6 +171,32 @@ func TestABatchHoldsWhatOneAppendMay(t *testing.T) {
 	}
 }
 
+// A caller who is alone is the one who goes to the engine. Where that panics and somebody
+// above recovers, as servers do, the book goes on.
+func TestAPanicOfTheEngineDoesNotStopTheBook(t *testing.T) {
+	t.Parallel()
+	sound := newDriver(t)
+	driver := &between{Driver: sound}
+	book := openCounters(t, driver)
+	driver.append = func(context.Context, daybook.BookID, []daybook.Append) ([]daybook.Outcome, error) {
+		driver.append = nil
+		panic("the engine")
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic did not come through")
+			}
+		}()
+		_, _ = book.Append(t.Context(), adding(1))
+	}()
+	for range 2 {
+		if _, err := book.Append(t.Context(), adding(1)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestACallerMayLeaveTheLine(t *testing.T) {
 	t.Parallel()
 	g := newGate()
