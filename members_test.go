@@ -2,8 +2,11 @@ package daybook
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // An order, with structs in every place that JSON has for them.
@@ -61,5 +64,34 @@ func TestNumbersThatSomeReadersLose(t *testing.T) {
 		if err := checkIJSON([]byte(`{"n":` + number + `}`)); (err == nil) != keep {
 			t.Errorf("%s: %v", number, err)
 		}
+	}
+}
+
+// What is passed without a look at its tokens would have passed with one.
+func TestPlainPayloadsHoldNothingRefused(t *testing.T) {
+	t.Parallel()
+	number := rapid.StringMatching(`-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?`)
+	text := rapid.StringMatching(`"([a-eE0-9 .\-]|\\u0000|\\n|\\\\){0,20}"`)
+	plain := 0
+	rapid.Check(t, func(t *rapid.T) {
+		members := rapid.SliceOfN(rapid.OneOf(number, text), 0, 4).Draw(t, "members")
+		payload := []byte(`{`)
+		for i, member := range members {
+			if i > 0 {
+				payload = append(payload, ',')
+			}
+			payload = fmt.Appendf(payload, `"m%d":%s`, i, member)
+		}
+		payload = append(payload, '}')
+		if !isPlain(payload) {
+			return
+		}
+		plain++
+		if err := checkTokens(payload); err != nil {
+			t.Errorf("%s is plain, and %v", payload, err)
+		}
+	})
+	if plain == 0 {
+		t.Error("no payload was plain")
 	}
 }
