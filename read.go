@@ -94,7 +94,8 @@ func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, erro
 	// Read the whole page and yield afterwards: a row cursor left open while the
 	// caller works would keep a connection busy, and a caller that appends inside
 	// the loop would wait for itself.
-	now := b.readPage(ctx, q, limit(firstPageEvents))
+	size := firstPageEvents
+	now := b.readPage(ctx, q, limit(size))
 	for number := 1; ; number++ {
 		if now.err != nil {
 			yield(Recorded{}, b.failed("read", now.err))
@@ -114,18 +115,20 @@ func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, erro
 		if last || !q.pass(now.records[len(now.records)-1]) {
 			return yieldAll(now.records, yield)
 		}
+		records := now.records
 		if number == 1 { // most readers that break off do so here
-			if !yieldAll(now.records, yield) {
+			half := len(records) / 2
+			if !yieldAll(records[:half], yield) {
 				return false
 			}
-			now = b.readPage(ctx, q, limit(maxPageEvents))
-			continue
+			records = records[half:]
 		}
 		// Who has come so far reads on: the engine fetches the next page while the
 		// caller works on this one.
+		size = min(2*size, maxPageEvents)
 		ahead := make(chan page, 1)
-		go func() { ahead <- b.readPage(ctx, q, limit(maxPageEvents)) }()
-		more := yieldAll(now.records, yield)
+		go func(most int) { ahead <- b.readPage(ctx, q, most) }(limit(size))
+		more := yieldAll(records, yield)
 		now = <-ahead // also where the caller breaks off: nothing is left behind
 		if !more {
 			return false
