@@ -4,6 +4,7 @@
 
 TEST_TIMEOUT ?= 15m
 FUZZ_TIME    ?= 10s
+BENCH_FLUSH  ?= 0
 TORTURE_TIME ?= 5m
 TORTURE_SEED ?= 0
 TORTURE_FAULTS ?=
@@ -37,9 +38,9 @@ fuzz: ## every fuzz target for FUZZ_TIME (10s)
 	./scripts/fuzz.sh $(FUZZ_TIME)
 
 .PHONY: bench
-bench: ## our store beside hand-written baselines, on a private PostgreSQL; writes bench-report.json, takes minutes
+bench: ## our store beside hand-written baselines, on a private PostgreSQL; writes bench-report.json, takes minutes. BENCH_FLUSH=1ms: as on a slower disk
 	./scripts/ensure-postgres.sh
-	go test ./bench -run '^TestReport$$' -count=1 -timeout 60m -v -args -report $(CURDIR)/bench-report.json
+	go test ./bench -run '^TestReport$$' -count=1 -timeout 60m -v -args -report $(CURDIR)/bench-report.json -flush $(BENCH_FLUSH)
 
 .PHONY: torture
 torture: ## try to break it: every fault and control for TORTURE_TIME (5m), from TORTURE_SEED

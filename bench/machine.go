@@ -14,7 +14,7 @@ import (
 
 // settings are those of the server that decide how fast a commit is.
 var settings = []string{
-	"fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "wal_level", "synchronous_standby_names",
+	"fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "commit_delay", "commit_siblings", "wal_level", "synchronous_standby_names",
 	"shared_buffers", "max_wal_size", "checkpoint_timeout", "max_connections", "autovacuum", "data_checksums",
 }
 

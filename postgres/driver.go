@@ -103,6 +103,9 @@ func parse(dsn string) (config *pgxpool.Config, lossAllowed bool, err error) {
 	params["enable_bitmapscan"] = "off"
 	params["enable_sort"] = "off"
 	params["jit"] = "off"
+	// And as every plan is that simple, to plan again for the values at hand gains
+	// nothing: for an append it would take longer than what is planned.
+	params["plan_cache_mode"] = "force_generic_plan"
 	for name, value := range map[string]string{
 		"application_name":                    "daybook",
 		"idle_in_transaction_session_timeout": "10s",
