@@ -17,6 +17,8 @@ type Report struct {
 	Orders, Done, Refused, Unknown, Settled int
 	// Events are in the book.
 	Events int
+	// Questions about the past were answered, once and for ever.
+	Questions int
 	// Findings are the promises that do not hold. Of each promise there are at most
 	// [MaxFindings]; More counts the others.
 	Findings []Finding
@@ -71,13 +73,20 @@ type entry struct {
 	aggregateType string
 }
 
+// Witness is somebody who looked at the book while it was written to: a [Follower] or
+// a [Historian].
+type Witness interface {
+	testify(ctx context.Context, c *check, name string) error
+}
+
 // Check holds a book to its promises, after the writers have ended and while nobody
 // else writes. It settles what the history leaves unknown first, so it writes to the
 // book; followers must still be running, and have some seconds to come to the end.
+// Historians must have ended: a question can move the head.
 //
 // The error is about the check itself, which then has no verdict: a book that cannot
 // be read or does not answer.
-func Check(ctx context.Context, book *daybook.Book, h *History, followers ...*Follower) (*Report, error) {
+func Check(ctx context.Context, book *daybook.Book, h *History, witnesses ...Witness) (*Report, error) {
 	c := &check{book: book, clock: newClock(), history: h, counted: map[string]int{}, orders: map[daybook.UUID][]int{}}
 	c.countAnswers()
 	if err := c.settle(ctx); err != nil {
@@ -93,9 +102,10 @@ func Check(ctx context.Context, book *daybook.Book, h *History, followers ...*Fo
 	c.nothingMadeUp()
 	c.realTime()
 	c.races()
-	for i, f := range followers {
-		f.catchUp(ctx, c.head.Position)
-		c.followed(fmt.Sprintf("follower %d", i+1), f)
+	for i, w := range witnesses {
+		if err := w.testify(ctx, c, fmt.Sprintf("witness %d", i+1)); err != nil {
+			return nil, err
+		}
 	}
 	return &c.report, nil
 }

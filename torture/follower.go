@@ -53,6 +53,29 @@ func (f *Follower) last() int64 {
 	return f.seen[len(f.seen)-1].Position
 }
 
+// testify: I6. A follower sees every event once, in order, and what it saw stays.
+func (f *Follower) testify(ctx context.Context, c *check, name string) error {
+	f.catchUp(ctx, c.head.Position)
+	seen, wrong := f.sight()
+	if wrong != nil {
+		c.found("I6", "%s: %v", name, wrong)
+	}
+	for i, place := range seen {
+		if i >= len(c.log) {
+			c.found("I6", "%s saw %d events, the book has %d", name, len(seen), len(c.log))
+			return nil
+		}
+		if place != c.log[i].Place {
+			c.found("I6", "%s saw %+v after %d others; there is %+v", name, place, i, c.log[i].Place)
+			return nil
+		}
+	}
+	if len(seen) < len(c.log) {
+		c.found("I6", "%s saw %d of %d events", name, len(seen), len(c.log))
+	}
+	return nil
+}
+
 // catchUp waits until the follower has come to a position, or for as long as a
 // reader may take.
 func (f *Follower) catchUp(ctx context.Context, position int64) {

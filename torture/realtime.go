@@ -94,24 +94,3 @@ func (c *check) races() {
 		}
 	}
 }
-
-// followed: I6. A follower sees every event once, in order, and what it saw stays.
-func (c *check) followed(name string, f *Follower) {
-	seen, wrong := f.sight()
-	if wrong != nil {
-		c.found("I6", "%s: %v", name, wrong)
-	}
-	for i, place := range seen {
-		if i >= len(c.log) {
-			c.found("I6", "%s saw %d events, the book has %d", name, len(seen), len(c.log))
-			return
-		}
-		if place != c.log[i].Place {
-			c.found("I6", "%s saw %+v after %d others; there is %+v", name, place, i, c.log[i].Place)
-			return
-		}
-	}
-	if len(seen) < len(c.log) {
-		c.found("I6", "%s saw %d of %d events", name, len(seen), len(c.log))
-	}
-}

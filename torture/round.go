@@ -16,7 +16,8 @@ type Round struct {
 	// Book is what the workload writes to, and what is checked. It must be new: a
 	// round knows nothing of what others have written.
 	Book *daybook.Book
-	// Watch are handles on the same book; a follower looks through each.
+	// Watch are handles on the same book; a follower looks through each. A historian
+	// asks Book.
 	Watch []*daybook.Book
 	// Strike does harm, and makes good what does not heal by itself. The workload
 	// ends when it returns.
@@ -30,23 +31,30 @@ func (r Round) Run(ctx context.Context) (*Report, error) {
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
 	defer unwatch()
-	followers := make([]*Follower, len(r.Watch))
-	for i, book := range r.Watch {
-		followers[i] = &Follower{}
-		watchers.Go(func() { followers[i].Run(watching, book) })
+	var witnesses []Witness
+	for _, book := range r.Watch {
+		follower := &Follower{}
+		witnesses = append(witnesses, follower)
+		watchers.Go(func() { follower.Run(watching, book) })
 	}
+	historian := &Historian{Seed: r.Workload.Seed}
+	witnesses = append(witnesses, historian)
 	working, stop := context.WithCancel(ctx)
+	var workers sync.WaitGroup
+	defer workers.Wait()
 	defer stop()
-	worked := make(chan error, 1)
-	go func() { worked <- r.Workload.Run(working, r.Book) }()
+	var worked error
+	workers.Go(func() { worked = r.Workload.Run(working, r.Book) })
+	workers.Go(func() { historian.Run(working, r.Book) })
 	struck := r.Strike(ctx)
 	stop()
-	if err := errors.Join(struck, <-worked, ctx.Err()); err != nil {
+	workers.Wait()
+	if err := errors.Join(struck, worked, ctx.Err()); err != nil {
 		return nil, err
 	}
 	history, err := ReadHistory(r.Workload.Dir)
 	if err != nil {
 		return nil, err
 	}
-	return Check(ctx, r.Book, history, followers...)
+	return Check(ctx, r.Book, history, witnesses...)
 }

@@ -37,7 +37,7 @@ type arena struct {
 
 // faults are all there are; TestTorture takes them in this order.
 func faults() []fault {
-	return slices.Concat(serverFaults(), sessionFaults(), networkFaults(), diskFaults(), childFaults(), sqliteFaults())
+	return slices.Concat(serverFaults(), sessionFaults(), networkFaults(), diskFaults(), childFaults(), clockFaults(), sqliteFaults())
 }
 
 // chosen returns the faults that the flags ask for.
@@ -82,7 +82,10 @@ func TestTorture(t *testing.T) {
 					t.Fatalf("round %d of %s, seed %d: broken\n%v", n+1, f.name, *flagSeed, report)
 				}
 			}
-			t.Logf("%-14s held in %d rounds, seed %d, %.0f s: %v", f.name, n, *flagSeed, time.Since(begun).Seconds(), &sum)
+			if sum.Questions == 0 {
+				t.Errorf("in %d rounds of %s nobody got an answer about the past", n, f.name)
+			}
+			t.Logf("%-14s held in %d rounds, seed %d, %.0f s: %v, %d questions", f.name, n, *flagSeed, time.Since(begun).Seconds(), &sum, sum.Questions)
 		})
 	}
 }
@@ -94,6 +97,7 @@ func add(sum, report *torture.Report) {
 	sum.Unknown += report.Unknown
 	sum.Settled += report.Settled
 	sum.Events += report.Events
+	sum.Questions += report.Questions
 }
 
 // round is one round of a fault, on a book of its own.

@@ -58,11 +58,13 @@ type cluster struct {
 	pickPort bool   // the port was our choice
 	password string // for connections over TCP; the socket needs none
 	running  *process
+
+	clockLibrary string // loaded into the server; "" where its clock is the machine's
 }
 
 // newCluster makes and starts a server. settings ("name=value") come after ours
-// and so win.
-func newCluster(settings []string) (*cluster, error) {
+// and so win. With a clockLibrary its clock can be set.
+func newCluster(settings []string, clockLibrary string) (*cluster, error) {
 	in, err := findInstallation()
 	if err != nil {
 		return nil, err
@@ -83,7 +85,7 @@ func newCluster(settings []string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{in: in, as: as, dir: dir, settings: settings}
+	c := &cluster{in: in, as: as, dir: dir, settings: settings, clockLibrary: clockLibrary}
 	if err := c.prepare(template); err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
@@ -106,6 +108,11 @@ func (c *cluster) prepare(template string) error {
 		c.port = n
 	}
 	c.pickPort = listen != "" && port == ""
+	if c.clockLibrary != "" {
+		if err := c.setClock(0); err != nil {
+			return err
+		}
+	}
 	if err := c.start(); err != nil {
 		return err
 	}
@@ -212,7 +219,7 @@ func (c *cluster) serverCommand() []string {
 	for _, s := range append(append([]string{"port=" + strconv.Itoa(port)}, baseSettings...), c.settings...) {
 		command = append(command, "-c", s)
 	}
-	return command
+	return c.underClock(command)
 }
 
 // waitReady returns when the server answers a query, or with an error when it

@@ -3,7 +3,7 @@
 // There are three things to know. [DSN] is an empty database on a server that
 // all tests of one test binary share. A [Template] makes databases that are
 // prepared already, for example migrated. [Start] is a server of one's own, to
-// be killed and restarted at will.
+// be killed and restarted at will; [StartWithClock] is one whose clock can be set.
 //
 // Where $DAYBOOK_TEST_DATABASE_URL is set, DSN and Template make their databases
 // on that server. Otherwise, and for Start always, the server is a private one,

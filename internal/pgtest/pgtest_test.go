@@ -187,7 +187,7 @@ func TestServer(t *testing.T) {
 	t.Run("a start that fails shows the server's log and leaves no files", func(t *testing.T) {
 		t.Parallel()
 		skipIfShort(t)
-		c, err := newCluster([]string{"shared_buffers=nonsense"})
+		c, err := newCluster([]string{"shared_buffers=nonsense"}, "")
 		if err == nil {
 			t.Fatal("it started", c.remove())
 		}

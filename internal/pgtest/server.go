@@ -26,7 +26,12 @@ type Server struct {
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	skipIfShort(t)
-	c, err := newCluster(settings)
+	return start(t, settings, "")
+}
+
+func start(t testing.TB, settings []string, clockLibrary string) *Server {
+	t.Helper()
+	c, err := newCluster(settings, clockLibrary)
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}

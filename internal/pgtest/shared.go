@@ -38,7 +38,7 @@ func (s *sharedServer) open() (string, error) {
 		s.dsn, s.err = given, checkServer(given)
 		return s.dsn, s.err
 	}
-	s.private, s.err = newCluster(nil)
+	s.private, s.err = newCluster(nil, "")
 	if s.err == nil {
 		s.dsn = s.private.dsn()
 	}

@@ -1,0 +1,145 @@
+package torture_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-go/daybook/internal/pgtest"
+	"github.com/daybook-go/daybook/postgres"
+	"github.com/daybook-go/daybook/torture"
+)
+
+const (
+	aDay     = 24 * time.Hour
+	tenYears = 3652 * aDay
+	// clockPause is how long, at most, writers write between two steps of the clock.
+	clockPause = 150 * time.Millisecond
+)
+
+// withClock is the arena of a server whose clock can be set.
+func withClock(t *testing.T) *arena {
+	t.Helper()
+	s := &server{pgtest.StartWithClock(t)}
+	if err := postgres.Migrate(t.Context(), s.DSN()); err != nil {
+		t.Fatal(err)
+	}
+	return &arena{server: s, address: s.DSN(), direct: s.DSN()}
+}
+
+func clockFaults() []fault {
+	return []fault{
+		{name: "clock", arena: withClock, writers: 12, strike: stepClock},
+		{name: "sqlite-clock", arena: inFile, writers: 2, strike: func(ctx context.Context, r *round) error {
+			child, err := r.start(r.address)
+			if err != nil {
+				return err
+			}
+			return errors.Join(r.leaveBehind(ctx), child.Stop())
+		}},
+	}
+}
+
+// stepClock sets the server's clock again and again: it jumps by seconds, falls back
+// by a day, goes ahead by ten years, so that from then on the book is ahead of it,
+// jumps there, and comes back. Sessions are terminated meanwhile, and once the server
+// crashes and comes back with another time, as a machine without a battery does.
+func stepClock(ctx context.Context, r *round) error {
+	jump := func() time.Duration { return time.Duration(r.rand.Int64N(int64(10*time.Second))) - 5*time.Second }
+	ahead := []time.Duration{jump(), jump(), 0, -aDay + jump(), jump(), jump(), -aDay, 0, tenYears, -aDay, tenYears + jump(), tenYears + jump(), jump(), 0}
+	crash := r.rand.IntN(len(ahead))
+	for i, d := range ahead {
+		if err := r.wait(ctx, clockPause); err != nil {
+			return err
+		}
+		if i == crash {
+			r.Kill()
+		}
+		r.SetClock(d)
+		if i == crash {
+			r.Restart()
+		}
+		if err := r.wantClock(ctx, d); err != nil {
+			return err
+		}
+		if _, err := ask[bool](ctx, r.server, `SELECT pg_terminate_backend(pid) `+session); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+	}
+	return r.wait(ctx, strikePause)
+}
+
+// wantClock makes sure that a step was one; a minute is how slow a machine may be.
+func (r *round) wantClock(ctx context.Context, ahead time.Duration) error {
+	told, err := ask[time.Time](ctx, r.server, `SELECT clock_timestamp()`)
+	if off := time.Until(told.Add(-ahead)).Abs(); err == nil && off > time.Minute {
+		err = fmt.Errorf("the server's clock is to be %v ahead, and says %v: %v off", ahead, told, off)
+	}
+	return err
+}
+
+// leaveBehind makes the book find itself ahead of the clock, by ever more. A Go
+// program takes the time from the kernel, where nobody can step it for one program
+// alone. But all that an engine sees of another one, whose clock is ahead and who
+// answers a question about the past, is a head whose time has come up to that clock.
+func (r *round) leaveBehind(ctx context.Context) error {
+	db, err := sql.Open("sqlite", r.address+"?_pragma=busy_timeout(30000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, ahead := range []time.Duration{time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond, 0, 2 * time.Second, aDay, tenYears} {
+		if err := r.wait(ctx, strikePause); err != nil {
+			return err
+		}
+		if _, err := db.ExecContext(ctx, `UPDATE heads SET recorded_at = max(recorded_at, ?2) WHERE book_id = (SELECT book_id FROM books WHERE name = ?1)`,
+			r.name, time.Now().Add(ahead).UnixMicro()); err != nil {
+			return err
+		}
+	}
+	return r.wait(ctx, strikePause)
+}
+
+// unclamped makes the server's append take the time as its clock says it, whatever
+// the book has got to.
+const clamp, unclamped = `greatest(clock_timestamp(), h.recorded_at + interval '1 microsecond')`, `clock_timestamp()`
+
+// An engine that believes the clock records times that run backward when it is set
+// back. It is ours, but for the clamp, under the same fault.
+func TestControlTimeWithoutAClamp(t *testing.T) {
+	t.Parallel()
+	needsServers(t)
+	a := withClock(t)
+	conn, err := pgx.Connect(t.Context(), a.direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var function string
+	if err := conn.QueryRow(t.Context(), `SELECT pg_get_functiondef('daybook.append'::regproc)`).Scan(&function); err != nil {
+		t.Fatal(err)
+	}
+	mutant := strings.Replace(function, clamp, unclamped, 1)
+	if mutant == function {
+		t.Fatalf("daybook.append has no %s to take away", clamp)
+	}
+	if _, err := conn.Exec(t.Context(), mutant+`; ALTER TABLE daybook.heads DISABLE TRIGGER heads_never_step_back`); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustBreak(t, []string{"I15"}, func(n int) *torture.Report {
+		f := fault{name: "unclamped", writers: 12, strike: stepClock}
+		report, err := newRound(t, a, f, n).run(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	})
+}
