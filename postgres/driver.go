@@ -26,7 +26,8 @@ import (
 // DB is a PostgreSQL database with books in it, as a pool of connections. It is
 // safe for concurrent use. Programs hand it to [daybook.Open].
 type DB struct {
-	pool *pgxpool.Pool
+	pool   *pgxpool.Pool
+	silent silence
 }
 
 var _ daybook.Driver = (*DB)(nil)
@@ -44,8 +45,8 @@ const maxTries = 3
 // sessions, such as application_name. An open transaction that its client has
 // left silent is ended after idle_in_transaction_session_timeout, here 10 s, so
 // that it cannot hold up a book for long; nobody waits for a lock longer than
-// lock_timeout, here 15 s, and who has waited so long ends clients that have fallen
-// silent in the middle of a message.
+// lock_timeout, here 15 s, at a time, and who has waited so long, and meets the same
+// client silent after a second wait, in the middle of a message perhaps, ends it.
 //
 // A server that could lose what it has acknowledged, because fsync, full_page_writes
 // or synchronous_commit is off, is refused with a [*daybook.InvalidError], unless dsn
@@ -185,7 +186,7 @@ func (db *DB) do(ctx context.Context, work func(*pgx.Conn) error) error {
 			return err
 		}
 		err = work(conn.Conn())
-		freed := err != nil && silentEnded(ctx, conn.Conn(), err)
+		freed := err != nil && db.silent.mayBreak(ctx, conn.Conn(), err)
 		lost := conn.Conn().IsClosed() && ctx.Err() == nil
 		conn.Release()
 		if lost {

@@ -3,13 +3,11 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/internal/pgtest"
@@ -252,21 +250,6 @@ func TestServerDownAndBack(t *testing.T) {
 	}
 }
 
-// A client that holds the head and says nothing more must not stop the book.
-func TestSilentClientIsEnded(t *testing.T) {
-	t.Parallel()
-	dsn := with(t, migrated.DSN(t), "idle_in_transaction_session_timeout", "300ms")
-	db, book, conn := openBookAt(t, dsn)
-	silent, err := db.pool.Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Release()
-	lockHead(t, silent.Conn(), book)
-	appendOne(t, db, book, deposits(account(), 1))
-	wantHead(t, conn, book, 1)
-}
-
 func TestSessionSettings(t *testing.T) {
 	t.Parallel()
 	db, _, _ := openBookAt(t, with(t, migrated.DSN(t), "application_name", "mine"))
@@ -278,47 +261,6 @@ func TestSessionSettings(t *testing.T) {
 		if err := db.pool.QueryRow(t.Context(), `SELECT current_setting($1)`, setting).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, want %s, error %v", setting, got, want, err)
 		}
-	}
-}
-
-// A client that falls silent within a message, its statement sent and the end of it
-// not, is an active one to the server, which waits for it without limit.
-func TestAClientThatIsSilentWithinAMessageIsEnded(t *testing.T) {
-	t.Parallel()
-	for name, send := range map[string]func(pipeline *pgconn.Pipeline, book daybook.BookID){
-		"after the lock": func(pipeline *pgconn.Pipeline, book daybook.BookID) {
-			pipeline.SendQueryParams(beginSQL, nil, nil, nil, nil)
-			pipeline.SendQueryParams(lockSQL, [][]byte{fmt.Appendf(nil, "%d", book)}, nil, nil, nil)
-		},
-		"after an event": func(pipeline *pgconn.Pipeline, book daybook.BookID) {
-			id := daybook.NewUUID().String()
-			var params [][]byte
-			for _, text := range []string{fmt.Sprint(book), "account", id, "1", id, "MoneyDeposited", "1", "{}", "{}", "2026-01-01T00:00:00Z", id} {
-				params = append(params, []byte(text))
-			}
-			params[len(params)-1] = nil // it rests on no event
-			pipeline.SendQueryParams(appendOneSQL, params, nil, nil, nil)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dsn := with(t, with(t, migrated.DSN(t), "idle_in_transaction_session_timeout", "300ms"), "lock_timeout", "500ms")
-			db, book, conn := openBookAt(t, dsn)
-			silent, err := db.pool.Acquire(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer silent.Release()
-			pipeline := silent.Conn().PgConn().StartPipeline(t.Context())
-			send(pipeline, book)
-			pipeline.SendFlushRequest() // and no Sync
-			if err := pipeline.Flush(); err != nil {
-				t.Fatal(err)
-			}
-			waitFor(t, conn, `state = 'active' AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL`)
-			appendOne(t, db, book, deposits(account(), 1))
-			wantHead(t, conn, book, 1)
-		})
 	}
 }
 

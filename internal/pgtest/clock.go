@@ -14,7 +14,9 @@ import (
 // [Server.SetClock]. Nobody else's is touched: libfaketime, loaded into the server's
 // processes, answers them when they ask for the time of day. What measures how long
 // something takes stays true, as it does when an administrator sets a clock, and so
-// do the times of files.
+// do the times of files. One thing is not as it would be: a session that waits, for a
+// lock or for its client, judges by the machine's clock whether its time-outs are
+// over. A test about those sets a wrong clock first, and then the right one.
 //
 // Where libfaketime is not installed it skips t, and says how to get it.
 func StartWithClock(t testing.TB, settings ...string) *Server {
