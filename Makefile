@@ -44,7 +44,7 @@ bench: ## our store beside hand-written baselines, on a private PostgreSQL; writ
 
 .PHONY: torture
 torture: ## try to break it: every fault and control for TORTURE_TIME (5m), from TORTURE_SEED
-	./scripts/ensure-postgres.sh
+	./scripts/ensure-postgres.sh --with-clock
 	go test ./torture -v -count=1 -timeout 0 -run '^Test(Torture|Control|All|Both)' -args \
 		-torture.time=$(TORTURE_TIME) -torture.seed=$(TORTURE_SEED) -torture.faults=$(TORTURE_FAULTS)
 

@@ -5,6 +5,10 @@
 # binaries. On Debian and Ubuntu, as root or with sudo that asks for no password,
 # missing ones are installed, without the database cluster and the service that
 # the packages would set up.
+#
+# With them, or asked for it by --with-clock, comes libfaketime, with which the
+# torture sets the clock of such a server. Where it cannot be had, that is said, and
+# that fault is skipped: nothing else needs it.
 set -eu
 
 minimum=15
@@ -94,16 +98,44 @@ install_debian() {
 	apt install --no-install-recommends "$package" || give_up "installing $package failed"
 }
 
+# may_install sets sudo to what installing needs in front, or fails.
+may_install() {
+	command -v apt-get >/dev/null || return 1
+	if [ "$(id -u)" -eq 0 ]; then
+		sudo=
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+		sudo="sudo -n"
+	else
+		return 1
+	fi
+}
+
+# ensure_clock looks where internal/pgtest looks.
+ensure_clock() {
+	for file in \
+		/usr/lib/*/faketime/libfaketime.so.1 \
+		/usr/lib64/faketime/libfaketime.so.1 \
+		/usr/lib/faketime/libfaketime.so.1 \
+		/usr/local/lib/faketime/libfaketime.so.1; do
+		if [ -e "$file" ]; then
+			return 0
+		fi
+	done
+	if may_install && { apt install --no-install-recommends libfaketime ||
+		{ apt update && apt install --no-install-recommends libfaketime; }; }; then
+		return 0
+	fi
+	echo "ensure-postgres: no libfaketime: the torture will not set the server's clock" >&2
+}
+
 if [ -n "${DAYBOOK_TEST_DATABASE_URL:-}" ] || find_server; then
+	if [ "${1:-}" = --with-clock ]; then
+		ensure_clock
+	fi
 	exit 0
 fi
 command -v apt-get >/dev/null || give_up "it can be installed for you only on Debian and Ubuntu"
-if [ "$(id -u)" -eq 0 ]; then
-	sudo=
-elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-	sudo="sudo -n"
-else
-	give_up "installing it needs root, or sudo without a password"
-fi
+may_install || give_up "installing it needs root, or sudo without a password"
 install_debian
+ensure_clock
 find_server || give_up "the installed package brought none"

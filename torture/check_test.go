@@ -20,6 +20,17 @@ type liar struct {
 	appends atomic.Int64
 	lie     func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error)
 	read    func([]daybook.Recorded) []daybook.Recorded
+	fence   bool
+}
+
+// Fence, where the liar lies about it, says what is to be true and does nothing for it.
+func (l *liar) Fence(ctx context.Context, book daybook.BookID, t time.Time) (daybook.Head, error) {
+	if !l.fence {
+		return l.Driver.Fence(ctx, book, t)
+	}
+	head, err := l.Head(ctx, book)
+	head.RecordedAt = t
+	return head, err
 }
 
 func (l *liar) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
@@ -43,6 +54,7 @@ var liars = []struct {
 	promise string
 	lie     func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error)
 	read    func([]daybook.Recorded) []daybook.Recorded
+	fence   bool
 }{
 	{
 		name: "says that it failed, and has written", promise: "I3",
@@ -145,6 +157,7 @@ var liars = []struct {
 			return records
 		},
 	},
+	{name: "answers about a time to which it still records", promise: "I15", fence: true},
 	{
 		name: "hides an event", promise: "I5",
 		read: func(records []daybook.Recorded) []daybook.Recorded {
@@ -178,7 +191,7 @@ func TestTheCheckerSeesLies(t *testing.T) {
 		t.Run("an engine that "+l.name, func(t *testing.T) {
 			t.Parallel()
 			mustBreak(t, []string{l.promise}, func(int) *torture.Report {
-				driver := &liar{Driver: newFile(t), lie: l.lie, read: l.read}
+				driver := &liar{Driver: newFile(t), lie: l.lie, read: l.read, fence: l.fence}
 				return fight(t, driver, "main", []torture.Kind{torture.Believing, torture.Spreading, torture.Opening}, 300*time.Millisecond)
 			})
 		})
@@ -189,8 +202,8 @@ func TestTheCheckerSeesLies(t *testing.T) {
 func TestTheCheckerBelievesTheTruth(t *testing.T) {
 	t.Parallel()
 	report := fight(t, &liar{Driver: newFile(t)}, "main", torture.Everything(), time.Second)
-	if !report.Held() || report.Done == 0 || report.Refused == 0 {
-		t.Errorf("seed %d: %v", *flagSeed, report)
+	if !report.Held() || report.Done == 0 || report.Refused == 0 || report.Questions == 0 {
+		t.Errorf("seed %d: %v, %d questions", *flagSeed, report, report.Questions)
 	}
 	t.Log(report)
 }

@@ -71,8 +71,30 @@ func stepClock(ctx context.Context, r *round) error {
 		if _, err := ask[bool](ctx, r.server, `SELECT pg_terminate_backend(pid) `+session); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
+		if err := r.goesOn(ctx, func() (int64, error) { return ask[int64](ctx, r.server, fmt.Sprintf(bookHead, "daybook."), r.name) }); err != nil {
+			return fmt.Errorf("with the clock %v ahead: %w", d, err)
+		}
 	}
 	return r.wait(ctx, strikePause)
+}
+
+// bookHead is the position of the book $1, on both engines; %s is the schema.
+const bookHead = `SELECT h.position FROM %[1]sheads AS h JOIN %[1]sbooks AS b ON b.book_id = h.book_id WHERE b.name = $1`
+
+// goesOn waits until something has been recorded: a book that refuses everybody keeps
+// its other promises easily.
+func (r *round) goesOn(ctx context.Context, position func() (int64, error)) error {
+	before, err := position()
+	for deadline := time.Now().Add(backFor); err == nil && time.Now().Before(deadline); {
+		if err = r.wait(ctx, 10*time.Millisecond); err != nil {
+			break
+		}
+		var now int64
+		if now, err = position(); now > before {
+			return err
+		}
+	}
+	return errors.Join(errors.New("nothing is recorded any more"), err)
 }
 
 // wantClock makes sure that a step was one; a minute is how slow a machine may be.
@@ -101,6 +123,12 @@ func (r *round) leaveBehind(ctx context.Context) error {
 		if _, err := db.ExecContext(ctx, `UPDATE heads SET recorded_at = max(recorded_at, ?2) WHERE book_id = (SELECT book_id FROM books WHERE name = ?1)`,
 			r.name, time.Now().Add(ahead).UnixMicro()); err != nil {
 			return err
+		}
+		if err := r.goesOn(ctx, func() (position int64, err error) {
+			err = db.QueryRowContext(ctx, fmt.Sprintf(bookHead, ""), r.name).Scan(&position)
+			return position, err
+		}); err != nil {
+			return fmt.Errorf("with the clock %v behind: %w", ahead, err)
 		}
 	}
 	return r.wait(ctx, strikePause)

@@ -46,8 +46,12 @@ func (h *Historian) Run(ctx context.Context, book *daybook.Book) {
 	for ctx.Err() == nil {
 		if err := h.ask(ctx, book, chance); err != nil {
 			h.failed(err)
+			breathe(ctx)
 		}
-		breathe(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(musing):
+		}
 	}
 }
 
@@ -89,13 +93,17 @@ func (h *Historian) ask(ctx context.Context, book *daybook.Book, chance *rand.Ra
 	return nil
 }
 
-// lately is how far from the time of the last event a question can be.
-const lately = 20 * time.Millisecond
+const (
+	// musing is the time between an answer and the next question.
+	musing = 10 * time.Millisecond
+	// lately is how far from the time of the last event a question can be.
+	lately = 20 * time.Millisecond
+)
 
 // when draws a time: mostly one just after the last event, where an append could
 // still go that is under way, or whose clock is behind.
 func when(head daybook.Head, chance *rand.Rand) time.Time {
-	by := time.Duration(1+chance.Int64N(int64(lately))>>chance.IntN(8)).Truncate(time.Microsecond) + time.Microsecond
+	by := time.Duration(chance.Int64N(int64(lately))>>chance.IntN(5)).Truncate(time.Microsecond) + time.Microsecond
 	switch chance.IntN(4) {
 	case 0:
 		return head.RecordedAt
