@@ -72,7 +72,11 @@ func (c *cluster) clockFile() string { return filepath.Join(c.dir, "clock") }
 func (c *cluster) setClock(ahead time.Duration) error {
 	next := c.clockFile() + ".next"
 	text := fmt.Sprintf("%+.6f\n", ahead.Seconds())
-	if err := os.WriteFile(next, []byte(text), 0o644); err != nil { //nolint:gosec // the server's account must read it, in a directory of its own
+	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+		return err
+	}
+	// The server's account must read it, and can be another than ours.
+	if err := os.Chmod(next, 0o644); err != nil {
 		return err
 	}
 	return os.Rename(next, c.clockFile())
