@@ -75,8 +75,7 @@ func (c *cluster) setClock(ahead time.Duration) error {
 	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
 		return err
 	}
-	// The server's account must read it, and can be another than ours.
-	if err := os.Chmod(next, 0o644); err != nil {
+	if err := os.Chmod(next, 0o644); err != nil { //nolint:gosec // the server's account must read it, and can be another than ours
 		return err
 	}
 	return os.Rename(next, c.clockFile())
