@@ -61,18 +61,18 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		return nil, fmt.Errorf("postgres: open: %w", err)
 	}
 	db := &DB{pool: pool}
-	conn, err := pool.Acquire(ctx)
+	err = db.do(ctx, func(conn *pgx.Conn) error {
+		err := checkTables(ctx, conn)
+		if err == nil && !lossAllowed {
+			err = checkDurable(ctx, conn)
+		}
+		return err
+	})
 	if err != nil {
 		pool.Close()
-		return nil, explain("open", err)
-	}
-	err = checkTables(ctx, conn.Conn())
-	if err == nil && !lossAllowed {
-		err = checkDurable(ctx, conn.Conn())
-	}
-	conn.Release()
-	if err != nil {
-		pool.Close()
+		if !errors.Is(err, daybook.ErrSchema) && !errors.Is(err, daybook.ErrInvalid) {
+			err = explain("open", err)
+		}
 		return nil, err
 	}
 	return db, nil
@@ -174,14 +174,17 @@ func (db *DB) head(ctx context.Context, query string, book daybook.BookID, args 
 }
 
 // do runs work on a connection of the pool, and again, at most maxTries times in
-// all, when it failed for a reason that passes: the connection was lost, or another
-// transaction was in the way. An error of work says that nothing was committed,
+// all, when it failed for a reason that passes: the connection was lost, even while it
+// was being made, or another transaction was in the way. An error of work says that nothing was committed,
 // unless it is [daybook.ErrUnclear]: that one is never tried again here.
 //
 // A connection that work leaves in a transaction does not go back to the pool.
 func (db *DB) do(ctx context.Context, work func(*pgx.Conn) error) error {
 	for try := 1; ; try++ {
 		conn, err := db.pool.Acquire(ctx)
+		if endedAtOnce(err) && try < maxTries {
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -25,11 +25,11 @@ ORDER BY name`
 func checkDurable(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, unsafeSQL)
 	if err != nil {
-		return explain("open", err)
+		return err
 	}
 	off, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return explain("open", err)
+		return err
 	}
 	if len(off) == 0 {
 		return nil

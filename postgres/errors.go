@@ -19,6 +19,7 @@ const (
 	codeDeadlock      = "40P01"
 	codeUnique        = "23505"
 	codeLockTimeout   = "55P03"
+	codeTerminated    = "57P01"
 	codeWrongHead     = "ZD002"
 	codeHole          = "ZD003"
 )
@@ -40,7 +41,7 @@ var advice = map[string]string{
 	"53300":           "the server has no connection left: raise its max_connections, or lower pool_max_conns",
 	codeLockTimeout:   "the wait for a lock took longer than lock_timeout: try again, or raise it",
 	"57014":           "the server cancelled the statement, at somebody's request or after statement_timeout",
-	"57P01":           "the server is stopping, or an administrator ended the connection: try again when it is back",
+	codeTerminated:    "the server is stopping, or an administrator ended the connection: try again when it is back",
 	"57P02":           "the server has crashed: try again when it is back",
 	"57P03":           "the server is starting or stopping: try again when it is up",
 }
@@ -74,6 +75,13 @@ func explain(doing string, err error) error {
 func lostToAnother(err error) bool {
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) && (refused.Code == codeSerialization || refused.Code == codeDeadlock)
+}
+
+// endedAtOnce reports whether err is that a connection was ended by an administrator
+// before it was made. A server that is stopping refuses it with another code.
+func endedAtOnce(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == codeTerminated
 }
 
 // unkept reports whether err says that the server cannot keep a value it was given:

@@ -137,7 +137,7 @@ func explainMigration(err error) error {
 func checkTables(ctx context.Context, conn *pgx.Conn) error {
 	var server int
 	if err := conn.QueryRow(ctx, serverVersionSQL).Scan(&server); err != nil {
-		return explain("open", err)
+		return err
 	}
 	if err := checkServer(server); err != nil {
 		return err
@@ -149,7 +149,7 @@ func checkTables(ctx context.Context, conn *pgx.Conn) error {
 		err = conn.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+versionTable+` WHERE is_applied`).Scan(&version)
 	}
 	if err != nil {
-		return explain("open", err)
+		return err
 	}
 	return checkSchema(version)
 }

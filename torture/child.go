@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -36,8 +37,9 @@ func ParseChild(text string) (Child, error) {
 	return c, nil
 }
 
-// Run is the whole life of the child: it works until ctx or lifeline ends. Its
-// parent holds the other end of lifeline, so that no child outlives its parent.
+// Run is the whole life of the child: it works until ctx or lifeline ends, which may
+// be before it has begun. Its parent holds the other end of lifeline, so that no
+// child outlives its parent.
 func (c Child) Run(ctx context.Context, lifeline io.Reader, open func(context.Context, string) (daybook.Driver, error)) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -45,16 +47,47 @@ func (c Child) Run(ctx context.Context, lifeline io.Reader, open func(context.Co
 		defer cancel()
 		_, _ = io.Copy(io.Discard, lifeline) // how it ends does not matter
 	}()
-	driver, err := open(ctx, c.Database)
-	if err != nil {
+	driver, book, err := c.begin(ctx, open)
+	switch {
+	case err != nil && ctx.Err() != nil && !hopeless(err):
+		return nil // told to end before it could begin
+	case err != nil:
 		return err
 	}
 	defer func() { err = errors.Join(err, driver.Close()) }()
+	return c.Workload.Run(ctx, book)
+}
+
+// begin opens the database and the book. The faults go on while a child begins: its
+// sessions are ended, or the server is. So it tries again for as long as a call of a
+// writer's would, unless the error is one that stays.
+func (c Child) begin(ctx context.Context, open func(context.Context, string) (daybook.Driver, error)) (daybook.Driver, *daybook.Book, error) {
+	trying, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	for {
+		driver, book, err := c.open(ctx, open)
+		if err == nil || hopeless(err) || trying.Err() != nil {
+			return driver, book, err
+		}
+		breathe(trying)
+	}
+}
+
+func (c Child) open(ctx context.Context, open func(context.Context, string) (daybook.Driver, error)) (daybook.Driver, *daybook.Book, error) {
+	driver, err := open(ctx, c.Database)
+	if err != nil {
+		return nil, nil, err
+	}
 	book, err := daybook.Open(ctx, driver, c.Book, Registry())
 	if err != nil {
-		return err
+		return nil, nil, errors.Join(err, driver.Close())
 	}
-	return c.Workload.Run(ctx, book)
+	return driver, book, nil
+}
+
+// hopeless reports whether an error of opening would be the same at the next try.
+func hopeless(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, daybook.ErrSchema) || errors.Is(err, daybook.ErrInvalid)
 }
 
 // Process is a child at work.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/daybook-go/daybook/torture"
 )
 
@@ -154,4 +156,76 @@ func TestAChildThatFails(t *testing.T) {
 	if err := p.Stop(); err == nil || !strings.Contains(err.Error(), "missing.db") {
 		t.Errorf("error is %v, want it to say why the child ended", err)
 	}
+}
+
+// A child that is struck before it has begun begins all the same, and one that is
+// told to end before that ends in good order: neither has broken a promise.
+func TestAChildThatIsStruckWhileItBegins(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("needs a server: skipped by -short")
+	}
+	// Where the engine opens, and where it opens the book.
+	for _, table := range []string{"daybook.schema_migrations", "daybook.books"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t)
+			gate, err := pgx.Connect(t.Context(), s.DSN())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer gate.Close(context.WithoutCancel(t.Context()))
+			if _, err := gate.Exec(t.Context(), `BEGIN; LOCK TABLE `+table); err != nil {
+				t.Fatal(err)
+			}
+			struck, ended := beginning(t, s), beginning(t, s)
+			for _, strike := range []string{`pg_cancel_backend(pid)`, terminated, terminated, terminated, terminated} {
+				waitUntil(t, s, `SELECT count(*) = 2 `+atTheGate)
+				if _, err := ask[int](t.Context(), s, `SELECT count(`+strike+`) `+atTheGate); err != nil {
+					t.Fatal(err)
+				}
+			}
+			waitUntil(t, s, `SELECT count(*) = 2 `+atTheGate)
+			if err := ended.Stop(); err != nil {
+				t.Errorf("a child that had not begun: %v", err)
+			}
+			if _, err := gate.Exec(t.Context(), `COMMIT`); err != nil {
+				t.Fatal(err)
+			}
+			waitUntil(t, s, `SELECT count(*) > 0 FROM daybook.events`)
+			if err := struck.Stop(); err != nil {
+				t.Errorf("a child that was struck: %v", err)
+			}
+		})
+	}
+}
+
+const (
+	atTheGate = `FROM pg_stat_activity WHERE application_name = 'daybook' AND wait_event_type = 'Lock'`
+	// terminated ends a session and waits until it is gone.
+	terminated = `pg_terminate_backend(pid, 60000)`
+)
+
+// beginning starts a child with a single writer.
+func beginning(t *testing.T, s *server) *torture.Process {
+	t.Helper()
+	workload := torture.Workload{Name: "child", Dir: t.TempDir(), Writers: 1, Aggregates: 1, MaxEvents: 1}
+	child, err := torture.Child{Workload: workload, Database: s.DSN(), Book: "main"}.Start(itself(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return child
+}
+
+// waitUntil waits until a query says true.
+func waitUntil(t *testing.T, s *server, query string) {
+	t.Helper()
+	for deadline := time.Now().Add(backFor); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if ready, err := ask[bool](t.Context(), s, query); err != nil {
+			t.Fatal(err)
+		} else if ready {
+			return
+		}
+	}
+	t.Fatalf("never true: %s", query)
 }
