@@ -86,9 +86,15 @@ func aside(ctx context.Context, book *daybook.Book, e daybook.Entry) <-chan answ
 	return done
 }
 
-// inLine waits until appends made aside stand in line. Nothing tells that they do, so it
-// gives them time: too little makes a test fail, never pass.
-func inLine() { time.Sleep(50 * time.Millisecond) }
+// inLine waits until n appends made aside stand in line.
+func inLine(t *testing.T, book *daybook.Book, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); daybook.InLine(book) != n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d appends stand in line, want %d", daybook.InLine(book), n)
+		}
+	}
+}
 
 func TestAppendsAtTheSameTimeShareATransaction(t *testing.T) {
 	t.Parallel()
@@ -111,7 +117,7 @@ func TestAppendsAtTheSameTimeShareATransaction(t *testing.T) {
 		}
 		waiting = append(waiting, aside(t.Context(), book, e))
 	}
-	inLine()
+	inLine(t, book, 10)
 	g.pass <- struct{}{}
 	if n := <-g.arrived; n != 10 {
 		t.Errorf("the second batch holds %d appends, want the 10 that came meanwhile", n)
@@ -153,9 +159,9 @@ func TestABatchHoldsWhatOneAppendMay(t *testing.T) {
 	<-g.arrived
 	half := daybook.MaxEventsPerAppend / 2
 	waiting := []<-chan answered{first}
-	for _, n := range []int{half, half, 1} {
+	for i, n := range []int{half, half, 1} {
 		waiting = append(waiting, aside(t.Context(), book, adding(n)))
-		inLine()
+		inLine(t, book, i+1)
 	}
 	for _, want := range []int{2, 1} {
 		g.pass <- struct{}{}
@@ -207,7 +213,7 @@ func TestACallerMayLeaveTheLine(t *testing.T) {
 	e := adding(1)
 	leaving := aside(ctx, book, e)
 	staying := aside(t.Context(), book, adding(1))
-	inLine()
+	inLine(t, book, 2)
 	cancel()
 	if got := <-leaving; !errors.Is(got.err, context.Canceled) || errors.Is(got.err, daybook.ErrOutcomeUnknown) {
 		t.Errorf("who leaves the line gets %v", got.err)
@@ -237,7 +243,7 @@ func TestACallerMayLeaveABatchThatGoesOn(t *testing.T) {
 	e := adding(1)
 	leaving := aside(ctx, book, e)
 	staying := aside(t.Context(), book, adding(1))
-	inLine()
+	inLine(t, book, 2)
 	g.pass <- struct{}{}
 	<-g.arrived // the two are under way
 	cancel()
@@ -264,13 +270,21 @@ func TestABatchThatNobodyWaitsForIsCalledOff(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	book := openCounters(t, g.before(newDriver(t)))
-	ctx, cancel := context.WithCancel(t.Context())
-	e := adding(1)
-	leaving := aside(ctx, book, e)
-	<-g.arrived
-	cancel() // and the gate stays closed
-	if got := <-leaving; !errors.Is(got.err, context.Canceled) || errors.Is(got.err, daybook.ErrOutcomeUnknown) {
-		t.Errorf("the only caller, leaving, gets %v, want to know that nothing was written", got.err)
+	leave := func() error {
+		ctx, cancel := context.WithCancel(t.Context())
+		leaving := aside(ctx, book, adding(1))
+		<-g.arrived
+		cancel() // and the gate stays closed
+		return (<-leaving).err
+	}
+	err := leave()
+	// To call a batch off takes a moment, and a caller waits for no more than that: one
+	// on a machine that stands still does not get to know. Not all of them, though.
+	for tries := 1; errors.Is(err, daybook.ErrOutcomeUnknown) && tries < 10; tries++ {
+		err = leave()
+	}
+	if !errors.Is(err, context.Canceled) || errors.Is(err, daybook.ErrOutcomeUnknown) {
+		t.Errorf("the only caller, leaving, gets %v, want to know that nothing was written", err)
 	}
 	next := aside(t.Context(), book, adding(1))
 	<-g.arrived
@@ -353,18 +367,21 @@ func TestAKeyedCommandThatCannotBeReadBackIsUnknown(t *testing.T) {
 func TestAnOutcomeStaysUnknownOnlyWhileTheStoreIsOutOfReach(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	dead := true
+	dead, asked := true, 0
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	book := openCounters(t, losing(newDriver(t), func() (before, after bool) {
 		mu.Lock()
 		defer mu.Unlock()
+		if asked++; asked == 3 { // it has tried to find out, and again
+			cancel()
+		}
 		return false, dead
 	}))
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
 	e := adding(2)
 	_, err := book.Append(ctx, e)
 	var unknown *daybook.OutcomeUnknownError
-	if !errors.As(err, &unknown) || len(unknown.EventIDs) != 2 || !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.As(err, &unknown) || len(unknown.EventIDs) != 2 || !errors.Is(err, context.Canceled) {
 		t.Fatalf("while the line is dead: %v", err)
 	}
 	mu.Lock()
@@ -396,20 +413,21 @@ func TestAFollowerMissesNothingWhereNotificationsAreLost(t *testing.T) {
 	follows(t, 2, openCounters(t, &between{Driver: openFile(t, path), deaf: true}), openCounters(t, openFile(t, path)))
 }
 
-// hears fails the test unless a follower of one book sees 30 events one by one, each
-// before the next is appended to the other, in a fraction of the time that polling takes.
+// hears fails the test unless a follower of one book sees 90 events one by one, each
+// before the next is appended to the other, in a fraction of the time that polling
+// takes. There are so many that a machine may stand still for long meanwhile.
 func hears(t *testing.T, following, appending *daybook.Book) {
 	t.Helper()
 	began := time.Now()
-	follows(t, 30, following, appending)
-	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("seeing 30 events one by one took %v", took)
+	follows(t, 90, following, appending)
+	if took := time.Since(began); took > 60*time.Second {
+		t.Errorf("seeing 90 events one by one took %v", took)
 	}
 }
 
 func follows(t *testing.T, events int64, following, appending *daybook.Book) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	next := int64(1)
 	grow := func() {

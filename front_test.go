@@ -35,7 +35,7 @@ func TestCommandsOnOneAggregateShareATransaction(t *testing.T) {
 	for range 9 {
 		waiting = append(waiting, addingTo(t.Context(), repo, counter(1), 1))
 	}
-	inLine()
+	inLine(t, book, 9)
 	g.pass <- struct{}{}
 	if n := <-g.arrived; n != 9 {
 		t.Errorf("the second batch holds %d commands, want the 9 that came meanwhile", n)
@@ -63,15 +63,16 @@ func TestADecisionThatRestsOnALostOneIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	path := newFile(t)
-	repo := daybook.NewRepository(openCounters(t, g.before(openFile(t, path))), counters)
+	book := openCounters(t, g.before(openFile(t, path)))
+	repo := daybook.NewRepository(book, counters)
 	elsewhere := daybook.NewRepository(openCounters(t, openFile(t, path)), counters)
 	open := make(chan struct{})
 	ahead := addingTo(t.Context(), repo, counter(2), 7) // keeps the batch before busy
 	<-g.arrived
 	first := addingTo(t.Context(), repo, counter(1), 5)
-	inLine()
+	inLine(t, book, 1)
 	second := addingTo(t.Context(), repo, counter(1), -5) // only with the first one's 5
-	inLine()
+	inLine(t, book, 2)
 	if _, err := elsewhere.Execute(t.Context(), counter(1), add{1}); err != nil {
 		t.Fatal(err)
 	}
