@@ -47,11 +47,17 @@ func TestABigserialLosesEventsForTheSameFollower(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := bigserial{pool}
-	err = daybooktest.Follow(t.Context(), daybooktest.Followed{Write: log.write, Follow: log.follow}, 20)
 	var lost *daybooktest.LostError
-	if !errors.As(err, &lost) {
-		t.Errorf("the control must lose events, or the check of the engine sees nothing; it got: %v", err)
+	for range 5 { // it is chance, and once is nearly always enough
+		if _, err := pool.Exec(t.Context(), `TRUNCATE log RESTART IDENTITY`); err != nil {
+			t.Fatal(err)
+		}
+		err = daybooktest.Follow(t.Context(), daybooktest.Followed{Write: log.write, Follow: log.follow}, 20)
+		if errors.As(err, &lost) {
+			return
+		}
 	}
+	t.Errorf("the control must lose events, or the check of the engine sees nothing; it got: %v", err)
 }
 
 type bigserial struct{ pool *pgxpool.Pool }

@@ -69,8 +69,8 @@ func bothWays(t *testing.T, test func(t *testing.T, one func() daybook.Append)) 
 
 func lockHead(t testing.TB, conn *pgx.Conn, book daybook.BookID) {
 	t.Helper()
-	exec(t, conn, `BEGIN`)
-	exec(t, conn, `SELECT daybook.lock_head($1)`, int64(book))
+	// In one message: in between, a client may be ended for its silence.
+	exec(t, conn, fmt.Sprintf(`BEGIN; SELECT daybook.lock_head(%d)`, book))
 }
 
 func TestCancelledWhileWaiting(t *testing.T) {
@@ -105,7 +105,7 @@ func TestCancelledWhileCommitting(t *testing.T) {
 	bothWays(t, func(t *testing.T, one func() daybook.Append) {
 		t.Helper()
 		db, book, conn := openBook(t)
-		atInsert(t, conn, `PERFORM pg_sleep(0.5)`)
+		atInsert(t, conn, `PERFORM pg_sleep(30)`)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := appendAside(ctx, db, book, one())
 		waitFor(t, conn, `wait_event = 'PgSleep'`)
@@ -183,7 +183,7 @@ func TestLostAfterCommit(t *testing.T) {
 			db, book, conn := openBookAt(t, server.DSN())
 			exec(t, conn, `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`)
 			exec(t, conn, `SELECT pg_reload_conf()`)
-			a, done := appendUntilOneWaits(t, db, book)
+			a, done := appendUntilOneWaits(t, db, book, conn)
 			exec(t, conn, `SELECT `+end+`($1)`, waitFor(t, conn, waitsForAStandby))
 			if got := <-done; !errors.Is(got.err, daybook.ErrUnclear) {
 				t.Errorf("outcomes are %+v, error %v", got.outcomes, got.err)
@@ -204,18 +204,24 @@ func TestLostAfterCommit(t *testing.T) {
 
 // appendUntilOneWaits appends until the server has heard of its standby, and returns
 // the append that waits for it.
-func appendUntilOneWaits(t *testing.T, db *DB, book daybook.BookID) (daybook.Append, <-chan result) {
+func appendUntilOneWaits(t *testing.T, db *DB, book daybook.BookID, conn *pgx.Conn) (daybook.Append, <-chan result) {
 	t.Helper()
 	for {
 		a := deposits(account(), 2)
 		done := appendAside(t.Context(), db, book, a)
-		select {
-		case got := <-done:
-			if got.err != nil {
-				t.Fatal(got.err)
+		for waits, ended := false, false; !ended; {
+			select {
+			case got := <-done:
+				if got.err != nil {
+					t.Fatal(got.err)
+				}
+				ended = true
+			default:
+				waits = value[bool](t, conn, `SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'daybook' AND `+waitsForAStandby)
 			}
-		case <-time.After(time.Second):
-			return a, done
+			if waits {
+				return a, done
+			}
 		}
 	}
 }

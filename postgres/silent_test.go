@@ -63,7 +63,7 @@ func TestAClientThatIsSilentWithinAMessageIsEnded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dsn := with(t, with(t, migrated.DSN(t), "idle_in_transaction_session_timeout", "300ms"), "lock_timeout", "500ms")
+			dsn := with(t, with(t, migrated.DSN(t), "idle_in_transaction_session_timeout", "300ms"), "lock_timeout", "2s")
 			db, book, conn := openBookAt(t, dsn)
 			silent, err := db.pool.Acquire(t.Context())
 			if err != nil {

@@ -394,7 +394,7 @@ func TestACancelledWriterDoesNotKeepTheLock(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	book := openBook(t, openFile(t, path))
-	other, err := sql.Open("sqlite", path+"?_txlock=immediate&_busy_timeout=5000")
+	other, err := sql.Open("sqlite", path+"?_txlock=immediate&_busy_timeout=60000")
 	if err != nil {
 		t.Fatal(err)
 	}
