@@ -53,7 +53,7 @@ func asOfIsStable(s *scene) {
 	repositories := s.repositories()
 	for i := range 4 {
 		askers.Go(func() {
-			for writing.Err() == nil {
+			for n := 0; n == 0 || writing.Err() == nil; n++ {
 				question := s.moment(ctx, i)
 				answer, future := s.ask(ctx, s.books[i%2], repositories[i%2], id, question)
 				if future || ctx.Err() != nil {
@@ -145,7 +145,7 @@ func fenceHolds(s *scene) {
 	var fencers sync.WaitGroup
 	for i := range 3 {
 		fencers.Go(func() {
-			for n := 0; writing.Err() == nil; n++ {
+			for n := 0; n == 0 || writing.Err() == nil; n++ {
 				at := s.moment(ctx, i).Add(time.Duration(n%3-1) * 500 * time.Microsecond)
 				head, err := s.drivers[i%2].Fence(ctx, s.id, at)
 				if err != nil {

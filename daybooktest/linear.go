@@ -29,7 +29,7 @@ type reply struct {
 }
 
 // linearizabilityTimeout bounds the search for an order that explains a history.
-const linearizabilityTimeout = 20 * time.Second
+const linearizabilityTimeout = 60 * time.Second
 
 // aggregateModel is the promise: every aggregate is one number, every append either
 // counts it up or is told what it is.

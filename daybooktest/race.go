@@ -17,7 +17,7 @@ import (
 const racers = 32
 
 // raceTimeout bounds a race, so that a deadlock is a failure and no hang.
-const raceTimeout = time.Minute
+const raceTimeout = 3 * time.Minute
 
 func oneWinnerEachRound(s *scene) {
 	id := newAggregate()
