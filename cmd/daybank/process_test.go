@@ -286,7 +286,12 @@ func asSomebodyElse(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
+// copyFile copies a program. A process that another test starts at the same time would
+// inherit the open file for a moment, and who runs a program that somebody has open
+// for writing is refused ("text file busy"): so nobody may start one meanwhile.
 func copyFile(from, to string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	in, err := os.Open(from)
 	if err != nil {
 		return err
