@@ -136,8 +136,7 @@ func (r *round) holding(ctx context.Context) (bool, error) {
 // thawed waits until the server has ended the session of the stopped child, so that
 // the others can go on, and lets them.
 func (r *round) thawed(ctx context.Context) error {
-	deadline := time.Now().Add(10 * time.Second)
-	for time.Now().Before(deadline) {
+	for deadline := time.Now().Add(backFor); time.Now().Before(deadline); {
 		if held, err := r.holding(ctx); err != nil || !held {
 			return errors.Join(err, r.wait(ctx, strikePause))
 		}

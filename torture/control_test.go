@@ -2,6 +2,7 @@ package torture_test
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"sync/atomic"
@@ -39,7 +40,11 @@ func needsServers(t *testing.T) {
 	}
 }
 
-// fight runs one round of driver, without any fault.
+// fightEvents is the least that a fight is about, however slow the machine.
+const fightEvents = 100
+
+// fight runs one round of driver, without any fault, for a while and until there are
+// some events.
 func fight(t *testing.T, driver daybook.Driver, book string, kinds []torture.Kind, during time.Duration) *torture.Report {
 	t.Helper()
 	b, err := daybook.Open(t.Context(), driver, book, torture.Registry())
@@ -51,7 +56,14 @@ func fight(t *testing.T, driver daybook.Driver, book string, kinds []torture.Kin
 		Book:     b, Watch: []*daybook.Book{b},
 		Strike: func(ctx context.Context) error {
 			time.Sleep(during)
-			return ctx.Err()
+			for deadline := time.Now().Add(backFor); ; time.Sleep(10 * time.Millisecond) {
+				if head, err := b.Head(ctx); err == nil && head.Position >= fightEvents {
+					return ctx.Err()
+				}
+				if time.Now().After(deadline) {
+					return fmt.Errorf("in %v there are no %d events", backFor, fightEvents)
+				}
+			}
 		},
 	}.Run(t.Context())
 	if err != nil {

@@ -87,7 +87,7 @@ func (f *Follower) catchUp(ctx context.Context, position int64) {
 }
 
 // catchUpTimeout is how long after the last append a follower may take to see it.
-const catchUpTimeout = 20 * time.Second
+const catchUpTimeout = 60 * time.Second
 
 // sight returns what was seen, and what went wrong.
 func (f *Follower) sight() ([]Place, error) {

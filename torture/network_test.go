@@ -46,6 +46,26 @@ func startProxy(t *testing.T, dsn string) (p *proxy, address string) {
 	if toxiproxy.err != nil {
 		t.Skipf("skipped: toxiproxy cannot be built here: %v", toxiproxy.err)
 	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range proxyStarts {
+		p = runProxy(t)
+		if u.Host, err = p.forward(t.Context(), u.Host); err == nil {
+			return p, u.String()
+		}
+	}
+	t.Fatalf("toxiproxy does not answer: %v", err)
+	return nil, ""
+}
+
+// proxyStarts bounds how often a proxy is started: its port may just have been taken.
+const proxyStarts = 3
+
+// runProxy runs one until the test ends. Whether it does is for forward to find out.
+func runProxy(t *testing.T) *proxy {
+	t.Helper()
 	_, port, err := net.SplitHostPort(freeAddress(t))
 	if err != nil {
 		t.Fatal(err)
@@ -60,25 +80,26 @@ func startProxy(t *testing.T, dsn string) (p *proxy, address string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = lifeline.Close(), cmd.Wait() })
+	return &proxy{api: "http://127.0.0.1:" + port}
+}
 
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
+// forward makes the proxy listen for whoever wants to connect to upstream, and returns
+// where.
+func (p *proxy) forward(ctx context.Context, upstream string) (listen string, err error) {
+	var made struct {
+		Listen string `json:"listen"`
 	}
-	p = &proxy{api: "http://127.0.0.1:" + port}
-	listen := freeAddress(t)
-	body := map[string]any{"name": "server", "listen": listen, "upstream": u.Host, "enabled": true}
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		if err = p.do(t.Context(), http.MethodPost, "/proxies", body); err == nil {
-			break
+	body := map[string]any{"name": "server", "listen": "127.0.0.1:0", "upstream": upstream, "enabled": true}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		said, err := p.do(ctx, http.MethodPost, "/proxies", body)
+		if err == nil {
+			err = json.Unmarshal(said, &made)
+			return made.Listen, err
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("toxiproxy does not answer: %v", err)
+			return "", err
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
-	u.Host = listen
-	return p, u.String()
 }
 
 // freeAddress is one on which nobody listened a moment ago.
@@ -92,25 +113,25 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func (p *proxy) do(ctx context.Context, method, path string, body any) error {
+func (p *proxy) do(ctx context.Context, method, path string, body any) ([]byte, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, method, p.api+path, bytes.NewReader(text))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer response.Body.Close()
 	said, err := io.ReadAll(response.Body)
 	if response.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, said)
+		return nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, said)
 	}
-	return err
+	return said, err
 }
 
 // toxic is what the proxy does to what goes through it.
@@ -125,13 +146,14 @@ type toxic struct {
 func (r *round) poison(ctx context.Context, toxics ...toxic) error {
 	for i, tox := range toxics {
 		tox.Name = fmt.Sprint("toxic", i)
-		if err := r.proxy.do(ctx, http.MethodPost, "/proxies/server/toxics", tox); err != nil {
+		if _, err := r.proxy.do(ctx, http.MethodPost, "/proxies/server/toxics", tox); err != nil {
 			return err
 		}
 	}
 	err := r.wait(ctx, strikePause)
 	for i := range toxics {
-		err = errors.Join(err, r.proxy.do(ctx, http.MethodDelete, fmt.Sprint("/proxies/server/toxics/toxic", i), nil))
+		_, removed := r.proxy.do(ctx, http.MethodDelete, fmt.Sprint("/proxies/server/toxics/toxic", i), nil)
+		err = errors.Join(err, removed)
 	}
 	return err
 }

@@ -69,6 +69,7 @@ func record(t *testing.T) *recording {
 		t.Fatal(err)
 	}
 	time.Sleep(1200 * time.Millisecond)
+	busy(t, dir)
 	if err := child.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +78,31 @@ func record(t *testing.T) *recording {
 		t.Fatal(err)
 	}
 	return &recording{before, deeds}
+}
+
+// busy waits until the writers have written something worth losing. It reads their
+// journals: whoever opened the database would have a hand in what is recorded.
+func busy(t *testing.T, dir string) {
+	t.Helper()
+	const lines = 60
+	for deadline := time.Now().Add(backFor); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		names, err := filepath.Glob(filepath.Join(dir, "*.journal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		written := 0
+		for _, name := range names {
+			content, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			written += bytes.Count(content, []byte("\n"))
+		}
+		if written >= lines {
+			return
+		}
+	}
+	t.Fatalf("in %v the writers wrote no %d lines", backFor, lines)
 }
 
 // readTrace reads what strace wrote about the files of dir. A call that was

@@ -133,6 +133,7 @@ func everyFewMilliseconds(statement string) func(context.Context, *round) error 
 // theirs too, and keeps them for a while.
 func (r *round) exhaust(ctx context.Context) error {
 	var taken []*pgx.Conn
+	var sessions []uint32
 	full := false
 	for range 20 {
 		conn, err := pgx.Connect(ctx, r.direct)
@@ -140,7 +141,7 @@ func (r *round) exhaust(ctx context.Context) error {
 			full = true
 			break
 		}
-		taken = append(taken, conn)
+		taken, sessions = append(taken, conn), append(sessions, conn.PgConn().PID())
 		_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'daybook'`)
 		if err != nil {
 			return err
@@ -153,5 +154,17 @@ func (r *round) exhaust(ctx context.Context) error {
 	if !full {
 		err = errors.Join(err, fmt.Errorf("%d connections, and the server has more", len(taken)))
 	}
-	return err
+	return errors.Join(err, r.gone(ctx, sessions))
+}
+
+// gone waits until the server has got rid of sessions whose clients have left: until
+// then they count.
+func (s *server) gone(ctx context.Context, sessions []uint32) error {
+	for deadline := time.Now().Add(backFor); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		gone, err := ask[bool](ctx, s, `SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ANY($1::bigint[]::int[])`, sessions)
+		if gone || err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("of the sessions %v some never end", sessions)
 }
