@@ -9,8 +9,8 @@ import (
 // Driver is what a storage engine implements: this page is for authors of
 // engines, programs use [Book]. daybooktest.Driver holds its promises as tests.
 //
-// An engine keeps, per book, a head (the last position and recorded-at given out)
-// and the events. It decides nothing itself: under its lock it looks up what
+// An engine keeps, per book, a head (the last position and recorded-at given out),
+// the events, and snapshots, which are a cache. It decides nothing itself: under its lock it looks up what
 // [Plan] needs, and writes down what Plan answers.
 type Driver interface {
 	// OpenBook returns the id of the book of that name, making the book when it
@@ -44,6 +44,26 @@ type Driver interface {
 	// moves the head's RecordedAt up to t, or to the store's clock when that is
 	// earlier. So the Head returned has RecordedAt ≥ t unless t is in the future.
 	Fence(ctx context.Context, book BookID, t time.Time) (Head, error)
+
+	// Resume returns the newest snapshot of q's aggregate and fold within q's bounds,
+	// or a zero one, and the first q.Limit events within them from that snapshot's own
+	// last event on, or from the first: in one round trip, and without a hole. Pages end
+	// as in Read. The snapshot is as it is stored, sound or not. Where no such event is
+	// recorded at the place it names, the events begin with the first, and where there
+	// are none it may be left out.
+	Resume(ctx context.Context, book BookID, q ResumeQuery) (Snapshot, []Recorded, error)
+
+	// KeepSnapshots writes snapshots, all or none, in place of those that have the
+	// same keys: aggregate id, fold and sequence number. Each key is there once. They
+	// are a cache: what a crash takes away again is no loss.
+	KeepSnapshots(ctx context.Context, book BookID, snapshots []Snapshot) error
+
+	// Snapshots returns the first q.Limit snapshots that q selects, as they are
+	// stored. q.Limit is at least 1.
+	Snapshots(ctx context.Context, book BookID, q SnapshotQuery) ([]Snapshot, error)
+
+	// DropSnapshots removes the snapshots that have the keys of these.
+	DropSnapshots(ctx context.Context, book BookID, snapshots []Snapshot) error
 
 	// Watch calls wake after another process has appended to the book, until ctx
 	// ends; then it returns. It may call it too often, and, where it has lost touch

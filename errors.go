@@ -28,6 +28,11 @@ var (
 	ErrInvalid = errors.New("daybook: invalid")
 	// ErrNotThere: the point asked for lies beyond the last event.
 	ErrNotThere = errors.New("daybook: not there")
+	// ErrSnapshot: a state made with a snapshot differs from the fold of the events.
+	ErrSnapshot = errors.New("daybook: snapshot")
+	// ErrSnapshotCorrupt: a snapshot is not as it was written. It is not used. This
+	// goes to [Snapshots].Report, and is never the error of a load.
+	ErrSnapshotCorrupt = errors.New("daybook: a corrupt snapshot")
 )
 
 // ConflictError says that an aggregate was not as the writer expected. Nothing of

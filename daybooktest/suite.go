@@ -142,6 +142,11 @@ var checks = []check{
 	{"I16: occurred times are kept in UTC to the microsecond and never affect the order", occurredTimes},
 	{"I16: occurred times beyond the years 1000 to 8999 are refused", occurredTimesOutOfRange},
 
+	{"I13: an aggregate is resumed from the newest snapshot within the bounds, without a hole", snapshotsResume},
+	{"I13: snapshots are listed and dropped by their keys", snapshotsListed},
+	{"I13: writers of the same snapshots do not stand in each other's way", snapshotsReplaced},
+	{"I13: the snapshots of one book are not those of another", snapshotsApart},
+
 	{"I22: what cannot be decoded fails loudly and can be read raw", undecodable},
 	{"I21: upcasting gives the same value every time and stored bytes never change", upcasting},
 	{"I21: an upcaster that panics is an error with the place", panickingUpcaster},

@@ -154,17 +154,27 @@ const manyRecords = 1_000
 // payload, and closes them; there are at most so many. It decodes the bytes of the protocol itself: replaying an
 // aggregate is mostly this, and rows.Scan takes twice as long.
 func scan(rows pgx.Rows, bytes, most int) ([]daybook.Recorded, error) {
+	return scanWith(rows, binaryColumns, bytes, most, nil)
+}
+
+// scanWith is scan for rows that have more columns behind those, which first gets to
+// see in the first row.
+func scanWith(rows pgx.Rows, isBinary []bool, bytes, most int, first func(raw [][]byte)) ([]daybook.Recorded, error) {
 	defer rows.Close()
 	var records []daybook.Recorded
 	if most >= manyRecords && most <= daybook.MaxEventsPerAppend {
 		records = make([]daybook.Recorded, 0, most) // growing as far copies more than it saves
 	}
 	for bytes > 0 && rows.Next() {
-		if len(records) == 0 && !asExpected(rows) {
-			return nil, errors.New("the columns do not arrive in PostgreSQL's binary form: see that nothing between here and the server changes that")
-		}
 		rec := daybook.Recorded{}
-		if len(records) > 0 {
+		if len(records) == 0 {
+			if !asExpected(rows, isBinary) {
+				return nil, errNotBinary
+			}
+			if first != nil {
+				first(rows.RawValues())
+			}
+		} else {
 			// Rows mostly repeat the names of those before: share the strings.
 			last := &records[len(records)-1]
 			rec.Aggregate.Type, rec.EventType = last.Aggregate.Type, last.EventType
@@ -177,12 +187,14 @@ func scan(rows pgx.Rows, bytes, most int) ([]daybook.Recorded, error) {
 	return records, rows.Err()
 }
 
-func asExpected(rows pgx.Rows) bool {
+var errNotBinary = errors.New("the columns do not arrive in PostgreSQL's binary form: see that nothing between here and the server changes that")
+
+func asExpected(rows pgx.Rows, want []bool) bool {
 	var isBinary []bool
 	for _, field := range rows.FieldDescriptions() {
 		isBinary = append(isBinary, field.Format == pgx.BinaryFormatCode)
 	}
-	return slices.Equal(isBinary, binaryColumns)
+	return slices.Equal(isBinary, want)
 }
 
 // decode reads one row of eventColumns into rec. Whatever is kept is copied: pgx

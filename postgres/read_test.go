@@ -140,7 +140,9 @@ func TestPlans(t *testing.T) {
 	explainAll(t, db, book, aggregate, "young", &got)
 
 	fill(t, owner, book)
+	fillSnapshots(t, owner, book)
 	exec(t, owner, `VACUUM ANALYZE daybook.events`)
+	exec(t, owner, `VACUUM ANALYZE daybook.snapshots`)
 	explainAll(t, db, book, aggregate, "large", &got)
 
 	golden := filepath.Join("testdata", "plans.txt")
@@ -168,6 +170,14 @@ func fill(t testing.TB, owner *pgx.Conn, book daybook.BookID) {
 		INSERT INTO daybook.events
 		SELECT $1::bigint, position + n, 'account', md5((n % 500)::text)::uuid, 1 + n / 500, md5('event ' || n)::uuid, 'MoneyDeposited', 1, '{}', '{}', now(), now()
 		FROM grown, generate_series(1, 50000) AS n`, int64(book))
+}
+
+// fillSnapshots adds one for every tenth of those events, each under two folds.
+func fillSnapshots(t testing.TB, owner *pgx.Conn, book daybook.BookID) {
+	t.Helper()
+	exec(t, owner, `INSERT INTO daybook.snapshots
+		SELECT book_id, aggregate_type, aggregate_id, sha256(fold::text::bytea), sequence_number, position, recorded_at, occurred_at, sequence_number - 1, occurred_at, '{}', sha256(''), sha256('')
+		FROM daybook.events, generate_series(1, 2) AS fold WHERE book_id = $1 AND sequence_number % 10 = 0`, int64(book))
 }
 
 // TestAppendDoesNotSlowDown holds the plans that a session keeps, those inside the
@@ -249,7 +259,7 @@ func explainAll(t *testing.T, db *DB, book daybook.BookID, aggregate daybook.Agg
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	id := aggregate.ID.String()
+	id, fold := aggregate.ID.String(), `\x`+strings.Repeat("01", 32)
 	for _, statement := range []struct{ name, query, types, args string }{
 		{"readBookForwardSQL", readBookForwardSQL, `bigint, bigint, bigint, text, text[], bigint`, `%d, 1000, 9223372036854775807, '', '{}', 200`},
 		{"readBookReverseSQL", readBookReverseSQL, `bigint, bigint, bigint, text, text[], bigint`, `%d, 0, 9223372036854775807, 'account', '{A,B}', 200`},
@@ -257,6 +267,10 @@ func explainAll(t *testing.T, db *DB, book daybook.BookID, aggregate daybook.Agg
 		{"readAggregateReverseSQL", readAggregateReverseSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[]`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{A,B}'`},
 		{"lookupSQL", lookupSQL, `bigint, uuid[]`, `%d, '{` + id + `}'`},
 		{"lastSQL", lastSQL, `bigint, uuid[]`, `%d, '{` + id + `}'`},
+		{"resumeSQL", resumeSQL, `bigint, text, uuid, bytea, bigint, bigint, bigint, timestamptz, bigint`, `%d, 'account', '` + id + `', '` + fold + `', 9223372036854775807, 9223372036854775807, 40000, 'infinity', 200`},
+		{"snapshotsSQL", snapshotsSQL, `bigint, uuid, bytea, bigint, uuid, bytea, bigint`, `%d, '` + id + `', '` + fold + `', 3, '` + id + `', '` + fold + `', 1000`},
+		{"headersSQL", headersSQL, `bigint, uuid, bytea, bigint, uuid, bytea, bigint`, `%d, '` + id + `', '` + fold + `', 3, '` + id + `', '` + fold + `', 1000`},
+		{"dropSnapshotsSQL", dropSnapshotsSQL, `bigint, uuid[], bytea[], bigint[]`, `%d, '{` + id + `}', ARRAY['` + fold + `'::bytea], '{3}'`},
 	} {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			fmt.Fprintf(out, "%s, %s, %s\n", statement.name, table, mode)

@@ -3,12 +3,15 @@ package postgres
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-go/daybook"
 )
 
 const (
@@ -106,6 +109,30 @@ func TestApplicationRole(t *testing.T) {
 			t.Errorf("the head is at %d", got)
 		}
 	})
+}
+
+// Snapshots are a cache: the application writes and drops them itself, and no more.
+func TestApplicationRoleKeepsSnapshots(t *testing.T) {
+	t.Parallel()
+	dsn := migrated.DSN(t)
+	db, book, app := openBookAt(t, as(t, dsn, newLogin(t, connect(t, dsn), "daybook_app")))
+	kept := []daybook.Snapshot{{Aggregate: account(), SequenceNumber: 2, Position: 2, State: []byte(`{}`)}}
+	errKept := db.KeepSnapshots(t.Context(), book, kept)
+	list, errListed := db.Snapshots(t.Context(), book, daybook.SnapshotQuery{Limit: 9})
+	errDropped := db.DropSnapshots(t.Context(), book, kept)
+	if err := errors.Join(errKept, errListed, errDropped); err != nil || len(list) != 1 {
+		t.Errorf("%d snapshots, error %v", len(list), err)
+	}
+	for _, statement := range []string{
+		`TRUNCATE daybook.snapshots`,
+		`ALTER TABLE daybook.snapshots ADD COLUMN more text`,
+		`CREATE TRIGGER mine BEFORE INSERT ON daybook.snapshots EXECUTE FUNCTION daybook.refuse_change()`,
+		`DROP TABLE daybook.snapshots`,
+	} {
+		if _, err := app.Exec(t.Context(), statement); sqlState(err) != codePrivilege {
+			t.Errorf("%s: error is %v", statement, err)
+		}
+	}
 }
 
 // I20: the owner's hand slips as well; superusers are the strongest owners there are.

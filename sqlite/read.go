@@ -25,13 +25,18 @@ const (
 	selectReverse = `SELECT ` + columns + ` FROM events WHERE ` + bounds + ` ORDER BY position DESC LIMIT ?6`
 
 	// Besides: aggregate ?7, sequence number after ?8 and until ?9. Index:
-	// events_by_aggregate; the + keeps the planner from choosing the primary key.
+	// events_by_aggregate; the + keeps the planner from choosing the primary key. The
+	// bound on the position that lies ahead is applied to the page, not to the walk,
+	// which would go on to the end of the aggregate where it found no more.
 	ofAggregate = `book_id = ?1 AND aggregate_id = ?7 AND sequence_number > ?8 AND sequence_number <= ?9
-	AND +position > ?2 AND +position <= ?3
 	AND (?4 = '' OR aggregate_type = ?4) AND (?5 = '[]' OR event_type IN (SELECT value FROM json_each(?5)))`
 
-	selectAggregateForward = `SELECT ` + columns + ` FROM events WHERE ` + ofAggregate + ` ORDER BY sequence_number LIMIT ?6`
-	selectAggregateReverse = `SELECT ` + columns + ` FROM events WHERE ` + ofAggregate + ` ORDER BY sequence_number DESC LIMIT ?6`
+	selectAggregateForward = `SELECT * FROM (
+	SELECT ` + columns + ` FROM events WHERE ` + ofAggregate + ` AND +position > ?2 ORDER BY sequence_number LIMIT ?6)
+WHERE position <= ?3 ORDER BY sequence_number`
+	selectAggregateReverse = `SELECT * FROM (
+	SELECT ` + columns + ` FROM events WHERE ` + ofAggregate + ` AND +position <= ?3 ORDER BY sequence_number DESC LIMIT ?6)
+WHERE position > ?2 ORDER BY sequence_number DESC`
 )
 
 // selectByID returns the events of book ?1 whose ids are in the JSON array ?2, each

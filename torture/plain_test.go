@@ -18,6 +18,7 @@ import (
 // It has no lock; number says how it numbers. Everything else is as it should be:
 // one transaction an append, ids and sequence numbers checked and unique.
 type plain struct {
+	noSnapshots
 	pool *pgxpool.Pool
 	// number is the SQL expression for the next position.
 	number string
@@ -45,10 +46,31 @@ func newPlain(ctx context.Context, dsn, number string) (*plain, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &plain{pool, number}, nil
+	return &plain{pool: pool, number: number}, nil
 }
 
 var _ daybook.Driver = (*plain)(nil)
+
+// noSnapshots is the part of an engine that torture does not use.
+type noSnapshots struct{}
+
+var errNoSnapshots = errors.New("this engine keeps no snapshots")
+
+func (noSnapshots) Resume(context.Context, daybook.BookID, daybook.ResumeQuery) (daybook.Snapshot, []daybook.Recorded, error) {
+	return daybook.Snapshot{}, nil, errNoSnapshots
+}
+
+func (noSnapshots) KeepSnapshots(context.Context, daybook.BookID, []daybook.Snapshot) error {
+	return errNoSnapshots
+}
+
+func (noSnapshots) Snapshots(context.Context, daybook.BookID, daybook.SnapshotQuery) ([]daybook.Snapshot, error) {
+	return nil, errNoSnapshots
+}
+
+func (noSnapshots) DropSnapshots(context.Context, daybook.BookID, []daybook.Snapshot) error {
+	return errNoSnapshots
+}
 
 func (p *plain) OpenBook(context.Context, string) (daybook.BookID, error) { return 1, nil }
 
