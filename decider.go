@@ -18,6 +18,11 @@ type Decider[S, C, E any] struct {
 	// Evolve returns the state after an event. It cannot fail: what is recorded
 	// has happened.
 	Evolve func(S, E) S
+	// FoldVersion is to be raised whenever Evolve or Initial comes to mean something
+	// else, or an upcaster does, so that states kept as snapshots are not taken for
+	// what would come of the events now. What changes in the shape of S, or in what
+	// events are registered, is noticed without it.
+	FoldVersion int
 }
 
 // Fold returns the state after events, starting from state.
@@ -34,5 +39,7 @@ func (d Decider[S, C, E]) check() {
 		panic("daybook.Decider: Type " + quote(d.Type) + " is not a name: " + nameRule)
 	case d.Initial == nil || d.Evolve == nil:
 		panic("daybook.Decider " + d.Type + ": Initial and Evolve are needed")
+	case d.FoldVersion < 0:
+		panic("daybook.Decider " + d.Type + ": FoldVersion counts up from 0")
 	}
 }

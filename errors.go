@@ -154,3 +154,35 @@ func (e *NotThereError) Error() string {
 
 // Is makes errors.Is(err, ErrNotThere) true.
 func (e *NotThereError) Is(target error) bool { return target == ErrNotThere }
+
+// SnapshotError says that a state made with a snapshot is not what a full replay
+// makes of the same events: the meaning of Evolve has changed and the decider's
+// FoldVersion has not, or Evolve depends on more than its arguments.
+type SnapshotError struct {
+	// Book and Aggregate say whose state it is.
+	Book      string
+	Aggregate AggregateID
+	// SequenceNumber is that of the last event both were made of, Snapshot that of the
+	// snapshot which one of them began with.
+	SequenceNumber, Snapshot int64
+	// Kept is the state made with the snapshot, Replayed that of the full replay, as JSON.
+	Kept, Replayed []byte
+}
+
+func (e *SnapshotError) Error() string {
+	return fmt.Sprintf("daybook: book %s, %s at sequence number %d: the snapshot at %d and the events behind it give %s, all events give %s: if Evolve or an upcaster has changed, raise the decider's FoldVersion",
+		e.Book, e.Aggregate, e.SequenceNumber, e.Snapshot, shortened(e.Kept), shortened(e.Replayed))
+}
+
+// Is makes errors.Is(err, ErrSnapshot) true.
+func (e *SnapshotError) Is(target error) bool { return target == ErrSnapshot }
+
+// maxShownBytes is how much of a state a message shows.
+const maxShownBytes = 2_000
+
+func shortened(state []byte) string {
+	if len(state) <= maxShownBytes {
+		return string(state)
+	}
+	return fmt.Sprintf("%s… (%d bytes)", state[:maxShownBytes], len(state))
+}

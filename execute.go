@@ -153,7 +153,9 @@ func (r *Repository[S, C, E]) compete(ctx context.Context, tasks []task[S, E], r
 	if err != nil {
 		return nil, errors.Is(err, ErrConflict), err
 	}
-	return results, false, r.applyAll(results, outcome.Records)
+	err = r.applyAll(results, outcome.Records)
+	r.appended(results...)
+	return results, false, err
 }
 
 // repeated is repeat for a call whose append has found its key used: by somebody who

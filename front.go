@@ -84,6 +84,7 @@ func (r *Repository[S, C, E]) advance(ctx context.Context, t task[S, E], o optio
 	}
 	result.Events = outcome.Records
 	result.Position = outcome.Records[len(outcome.Records)-1].Position
+	r.appended(result)
 	return result, true, nil, nil
 }
 

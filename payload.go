@@ -50,10 +50,11 @@ func checkIJSON(payload []byte) error {
 	if isPlain(payload) {
 		return nil
 	}
-	return checkTokens(payload)
+	return checkTokens("payload", payload)
 }
 
-func checkTokens(payload []byte) error {
+// checkTokens is checkIJSON for any value, by its tokens. field names it.
+func checkTokens(field string, payload []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(payload))
 	for {
 		token, err := decoder.ReadToken()
@@ -61,13 +62,13 @@ func checkTokens(payload []byte) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return invalid("payload", "%v", err)
+			return invalid(field, "%v", err)
 		case token.Kind() == '0':
 			if number := token.String(); !exactNumber(number) {
-				return invalid("payload"+string(decoder.StackPointer()), "the number %s cannot be kept exactly by every reader of JSON: stay within ±(2^53−1) or use a string", number)
+				return invalid(field+string(decoder.StackPointer()), "the number %s cannot be kept exactly by every reader of JSON: stay within ±(2^53−1) or use a string", number)
 			}
 		case token.Kind() == '"' && strings.Contains(token.String(), "\x00"):
-			return invalid("payload"+string(decoder.StackPointer()), "text may not contain U+0000")
+			return invalid(field+string(decoder.StackPointer()), "text may not contain U+0000")
 		}
 	}
 }

@@ -9,11 +9,14 @@ import (
 
 // Point is a moment in a book's history, as a place or a time. The zero Point is
 // the present. Its fields are closed: make one with [AtSequence], [AtPosition],
-// [AsOf] or [AsOfOccurred].
+// [AsOf] or [AsOfOccurred], and narrow it with [Point.OccurredBy].
 type Point struct {
 	kind   pointKind
 	number int64
 	time   time.Time
+	// Besides, only what had occurred by then, where occurred is set.
+	occurred   bool
+	occurredBy time.Time
 }
 
 type pointKind int8
@@ -23,7 +26,6 @@ const (
 	atSequence
 	atPosition
 	asOf
-	asOfOccurred
 )
 
 // AtSequence is the moment after event n of the aggregate; 0 is before the first.
@@ -44,22 +46,34 @@ func AsOf(t time.Time) Point { return Point{kind: asOf, time: t} }
 
 // AsOfOccurred is what had happened in the world by time t, as known now: the
 // events that occurred at or before t, in the order they were recorded.
-func AsOfOccurred(t time.Time) Point { return Point{kind: asOfOccurred, time: t} }
+func AsOfOccurred(t time.Time) Point { return Point{}.OccurredBy(t) }
+
+// OccurredBy is p without what had not happened in the world by time t:
+// AsOf(k).OccurredBy(o) is what the book knew at k of what had happened by o.
+func (p Point) OccurredBy(t time.Time) Point {
+	p.occurred, p.occurredBy = true, t
+	return p
+}
 
 // String says it in words, like "as of 2026-11-24T10:00:00Z".
 func (p Point) String() string {
+	text := "now"
 	switch p.kind {
 	case atSequence:
-		return fmt.Sprintf("at sequence number %d", p.number)
+		text = fmt.Sprintf("at sequence number %d", p.number)
 	case atPosition:
-		return fmt.Sprintf("at position %d", p.number)
+		text = fmt.Sprintf("at position %d", p.number)
 	case asOf:
-		return "as of " + p.time.Format(time.RFC3339Nano)
-	case asOfOccurred:
-		return "as of what had occurred by " + p.time.Format(time.RFC3339Nano)
-	default:
-		return "now"
+		text = "as of " + p.time.Format(time.RFC3339Nano)
+	case present:
+		if p.occurred {
+			return "as of what had occurred by " + p.occurredBy.Format(time.RFC3339Nano)
+		}
 	}
+	if p.occurred {
+		text += ", of what had occurred by " + p.occurredBy.Format(time.RFC3339Nano)
+	}
+	return text
 }
 
 func (p Point) check() (Point, error) {
@@ -68,30 +82,33 @@ func (p Point) check() (Point, error) {
 		if p.number < 0 {
 			return p, invalid("point", "%s: numbers start at 1, and 0 is before the first event", p)
 		}
-	case asOf, asOfOccurred:
-		if p.time.IsZero() {
-			return p, invalid("point", "a time is needed, the zero time is none")
+	case asOf:
+		if err := normalPoint(&p.time); err != nil {
+			return p, err
 		}
-		var err error
-		p.time, err = normalTime("point", p.time)
-		return p, err
 	case present:
 	}
+	if p.occurred {
+		return p, normalPoint(&p.occurredBy)
+	}
 	return p, nil
+}
+
+func normalPoint(t *time.Time) (err error) {
+	if t.IsZero() {
+		return invalid("point", "a time is needed, the zero time is none")
+	}
+	*t, err = normalTime("point", *t)
+	return err
 }
 
 // includes reports whether rec belongs to what the point shows, and whether later
 // events of the same aggregate can.
 func (p Point) includes(rec Recorded) (include, more bool) {
-	switch p.kind {
-	case asOf:
-		include = !rec.RecordedAt.After(p.time)
-		return include, include // recorded times never decrease
-	case asOfOccurred:
-		return !rec.OccurredAt.After(p.time), true
-	default:
-		return true, true // the query's bounds say it all
+	if p.kind == asOf && rec.RecordedAt.After(p.time) {
+		return false, false // recorded times never decrease
 	}
+	return !p.occurred || !rec.OccurredAt.After(p.occurredBy), true // the query's bounds say the rest
 }
 
 // bound narrows q to p as far as a query can, and reports whether p lies in the future.
@@ -113,7 +130,7 @@ func (b *Book) bound(ctx context.Context, q *Query, p Point) (future bool, err e
 		head, future, err = b.headAt(ctx, p.time)
 		q.UntilPosition = head.Position
 		return future, err
-	case present, asOfOccurred:
+	case present:
 	}
 	return false, nil
 }

@@ -14,10 +14,12 @@ type Registry struct {
 	byType map[reflect.Type]*eventType
 }
 
-// eventType is one registered event: its decoders by schema version, the oldest first.
+// eventType is one registered event: its shapes and decoders by schema version, the
+// oldest first.
 type eventType struct {
 	name     string
 	goType   reflect.Type
+	shapes   []reflect.Type
 	decoders []func(payload []byte) (any, error)
 }
 
@@ -110,8 +112,10 @@ func Type[T any](name string, upcasters ...Upcaster) EventType {
 		if up.to != next {
 			panic(fmt.Sprintf("daybook.Type[%v](%q): upcaster %d makes a %v, but schema version %d is a %v", goType, name, i+1, up.to, i+2, next))
 		}
+		entry.shapes = append(entry.shapes, up.from)
 		entry.decoders = append(entry.decoders, up.chain(upcasters[i+1:]))
 	}
+	entry.shapes = append(entry.shapes, goType)
 	entry.decoders = append(entry.decoders, jsonDecoder[T]())
 	return EventType{entry}
 }

@@ -3,6 +3,7 @@ package daybook
 import (
 	"context"
 	"fmt"
+	"reflect"
 )
 
 // Repository loads aggregates of one type and runs commands on them.
@@ -10,17 +11,28 @@ type Repository[S, C, E any] struct {
 	book    *Book
 	decider Decider[S, C, E]
 	fronts  fronts[S]
+	kept    *keeping // nil without Snapshots
 }
 
 // NewRepository joins a decider to a book. Make it once and share it: calls on one
 // aggregate that are made at the same time through one repository do not race. It panics when book is nil and when the
-// decider has no Type, Initial or Evolve: that is a mistake in the program.
-func NewRepository[S, C, E any](book *Book, decider Decider[S, C, E]) *Repository[S, C, E] {
+// decider has no Type, Initial or Evolve: that is a mistake in the program. With
+// [Snapshots] it also panics when S is a type that JSON does not carry.
+func NewRepository[S, C, E any](book *Book, decider Decider[S, C, E], opts ...RepositoryOption) *Repository[S, C, E] {
 	if book == nil {
 		panic("daybook.NewRepository: the book is nil: check the error of daybook.Open")
 	}
 	decider.check()
-	return &Repository[S, C, E]{book: book, decider: decider}
+	var o repositoryOptions
+	for _, opt := range opts {
+		opt.setRepository(&o)
+	}
+	r := &Repository[S, C, E]{book: book, decider: decider}
+	if o.snapshots != nil {
+		checkState(decider.Type, decider.Initial())
+		r.kept = newKeeping(*o.snapshots, foldOf(decider.Type, decider.FoldVersion, reflect.TypeFor[S](), book.registry))
+	}
+	return r
 }
 
 // Loaded is the state of an aggregate at a point.
@@ -40,7 +52,8 @@ type Loaded[S any] struct {
 // state at sequence number 0: there is no "not found".
 //
 // Errors: [*DecodeError] for an event that cannot be read, [*InvalidError] for an
-// id of another type.
+// id of another type, [*SnapshotError] where a sampled check finds that a snapshot is
+// not what its events come to.
 func (r *Repository[S, C, E]) Load(ctx context.Context, id AggregateID) (Loaded[S], error) {
 	return r.LoadAt(ctx, id, Point{})
 }
@@ -72,27 +85,50 @@ func (r *Repository[S, C, E]) loadAt(ctx context.Context, id AggregateID, at Poi
 	if loaded.Future, err = r.book.bound(ctx, &q, at); err != nil {
 		return loaded, err
 	}
-	if at.kind != present && q.UntilSequence == 0 && q.UntilPosition == 0 && at.kind != asOfOccurred {
+	if at.kind != present && q.UntilSequence == 0 && q.UntilPosition == 0 {
 		return loaded, nil // before the first event
 	}
+	last, err := r.fold(ctx, &loaded, q, at)
+	if err == nil && at.kind == atSequence && last < at.number {
+		err = &NotThereError{What: "sequence number", Asked: at.number, Last: last, Subject: id.String()}
+	}
+	return loaded, err
+}
+
+// fold folds what q selects and at shows into loaded, which is in its initial state.
+// last is the number of the last event that was looked at, or could be passed over.
+func (r *Repository[S, C, E]) fold(ctx context.Context, loaded *Loaded[S], q Query, at Point) (last int64, err error) {
+	if r.kept == nil || r.kept.distrusted.Load() {
+		return r.replay(ctx, loaded, q, at)
+	}
+	return r.foldKept(ctx, loaded, q, at)
+}
+
+// replay folds the events that q selects and at shows into loaded, and returns the
+// number of the last one.
+func (r *Repository[S, C, E]) replay(ctx context.Context, loaded *Loaded[S], q Query, at Point) (last int64, err error) {
+	last = q.AfterSequence
 	for rec, err := range r.book.Read(ctx, q) {
 		if err != nil {
-			return loaded, err
+			return last, err
 		}
-		include, more := at.includes(rec)
-		if include {
-			if err := r.apply(&loaded, rec); err != nil {
-				return loaded, err
-			}
+		more, err := r.take(loaded, rec, at)
+		if err != nil || !more {
+			return last, err
 		}
-		if !more {
-			break
-		}
+		last = rec.SequenceNumber
 	}
-	if at.kind == atSequence && loaded.SequenceNumber < at.number {
-		return loaded, &NotThereError{What: "sequence number", Asked: at.number, Last: loaded.SequenceNumber, Subject: id.String()}
+	return last, nil
+}
+
+// take folds rec into loaded if at shows it, and reports whether later events can be
+// shown.
+func (r *Repository[S, C, E]) take(loaded *Loaded[S], rec Recorded, at Point) (more bool, err error) {
+	include, more := at.includes(rec)
+	if include {
+		err = r.apply(loaded, rec)
 	}
-	return loaded, nil
+	return more, err
 }
 
 func (r *Repository[S, C, E]) checkID(id AggregateID) error {

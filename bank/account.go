@@ -16,6 +16,8 @@ var Accounts = daybook.Decider[Account, Command, Event]{
 	Initial: func() Account { return Account{} },
 	Decide:  decide,
 	Evolve:  evolve,
+	// To be raised with every change of what evolve makes of an event.
+	FoldVersion: 1,
 }
 
 // Status is where an account is in its life.
@@ -37,8 +39,9 @@ type Account struct {
 	// Currency is that of the balance and of every movement.
 	Currency Currency
 	// Balance is in minor units. No command makes it negative; an imported
-	// history, which is recorded as it was, can.
-	Balance int64
+	// history, which is recorded as it was, can. In a snapshot it is text, so that
+	// every reader of JSON keeps all its digits.
+	Balance int64 `json:",string"`
 	// Status is where the account is in its life.
 	Status Status
 	// Overflow says that the history adds up to more than an int64 holds. Balance

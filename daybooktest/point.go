@@ -33,7 +33,12 @@ func foldOf(s *scene, records []daybook.Recorded, id daybook.AggregateID, includ
 // loads fails the test unless LoadAt returns want.
 func (s *scene) loads(id daybook.AggregateID, at daybook.Point, want daybook.Loaded[[]string]) {
 	s.Helper()
-	got, err := s.notebooks().LoadAt(s.Context(), id, at)
+	s.loadsFrom(s.notebooks(), id, at, want)
+}
+
+func (s *scene) loadsFrom(repo *daybook.Repository[[]string, note, any], id daybook.AggregateID, at daybook.Point, want daybook.Loaded[[]string]) {
+	s.Helper()
+	got, err := repo.LoadAt(s.Context(), id, at)
 	if err != nil {
 		s.Errorf("LoadAt %s: %v", at, err)
 		return
@@ -48,7 +53,13 @@ func (s *scene) loads(id daybook.AggregateID, at daybook.Point, want daybook.Loa
 func (s *scene) drawHistory(t *rapid.T) (records []daybook.Recorded, ids []daybook.AggregateID) {
 	s.Helper()
 	ids = []daybook.AggregateID{newAggregate(), newAggregate()}
-	start := now().Add(-time.Hour)
+	return s.drawAppends(t, ids), ids
+}
+
+// drawAppends is drawHistory on aggregates that may have one.
+func (s *scene) drawAppends(t *rapid.T, ids []daybook.AggregateID) (records []daybook.Recorded) {
+	s.Helper()
+	start := now().Add(-time.Hour).Truncate(time.Hour)
 	for i := range rapid.IntRange(1, 6).Draw(t, "appends") {
 		var entries []daybook.Entry
 		for _, j := range rapid.SliceOfNDistinct(rapid.IntRange(0, 1), 1, 2, rapid.ID[int]).Draw(t, "aggregates") {
@@ -64,41 +75,74 @@ func (s *scene) drawHistory(t *rapid.T) (records []daybook.Recorded, ids []daybo
 		}
 		records = append(records, s.append(entries...)...)
 	}
-	return records, ids
+	return records
 }
 
 func everyPoint(s *scene) {
 	rapid.Check(s, func(t *rapid.T) {
 		r := s.again(t)
 		records, ids := r.drawHistory(t)
-		id := ids[0]
-		length := foldOf(r, records, id, func(daybook.Recorded) bool { return true }).SequenceNumber
-		for n := range length + 1 {
-			r.loads(id, daybook.AtSequence(n), foldOf(r, records, id, func(rec daybook.Recorded) bool { return rec.SequenceNumber <= n }))
-		}
-		for p := range int64(len(records) + 1) {
-			r.loads(id, daybook.AtPosition(p), foldOf(r, records, id, func(rec daybook.Recorded) bool { return rec.Position <= p }))
-		}
-		for i, rec := range records {
-			if i > 0 && rec.RecordedAt.Equal(records[i-1].RecordedAt) {
-				continue // of the same append
-			}
-			for _, t := range []time.Time{rec.RecordedAt.Add(-time.Microsecond), rec.RecordedAt} {
-				r.loads(id, daybook.AsOf(t), foldOf(r, records, id, func(rec daybook.Recorded) bool { return !rec.RecordedAt.After(t) }))
-			}
-		}
-		// Times within a microsecond, and in another zone, ask the same question.
+		r.asksEveryPoint(t, r.notebooks(), records, ids[0])
 		last := records[len(records)-1].RecordedAt
-		r.loads(id, daybook.AsOf(last.Add(999).In(time.FixedZone("", 3600))), foldOf(r, records, id, func(daybook.Recorded) bool { return true }))
-		r.loads(id, daybook.AsOf(last.AddDate(-100, 0, 0)), daybook.Loaded[[]string]{Aggregate: id})
-		occurred := rapid.SampledFrom(records).Draw(t, "occurred").OccurredAt
-		for _, t := range []time.Time{occurred.Add(-time.Microsecond), occurred} {
-			r.loads(id, daybook.AsOfOccurred(t), foldOf(r, records, id, func(rec daybook.Recorded) bool { return !rec.OccurredAt.After(t) }))
-		}
-		r.loads(id, daybook.Point{}, foldOf(r, records, id, func(daybook.Recorded) bool { return true }))
+		// Times within a microsecond, and in another zone, ask the same question.
+		r.loads(ids[0], daybook.AsOf(last.Add(999).In(time.FixedZone("", 3600))), foldOf(r, records, ids[0], func(daybook.Recorded) bool { return true }))
+		r.loads(ids[0], daybook.AsOf(last.AddDate(-100, 0, 0)), daybook.Loaded[[]string]{Aggregate: ids[0]})
 		unknown := newAggregate()
 		r.loads(unknown, daybook.AsOf(last), daybook.Loaded[[]string]{Aggregate: unknown})
 	})
+}
+
+// instant is a point, and what a book shows there.
+type instant struct {
+	at    daybook.Point
+	shows func(daybook.Recorded) bool
+}
+
+// everyInstant are all points of every kind in the history of id, but for those in
+// combination with what had occurred by a time.
+func everyInstant(records []daybook.Recorded, id daybook.AggregateID) []instant {
+	instants := []instant{{daybook.Point{}, func(daybook.Recorded) bool { return true }}}
+	for p := range int64(len(records) + 1) {
+		instants = append(instants, instant{daybook.AtPosition(p), func(rec daybook.Recorded) bool { return rec.Position <= p }})
+		if p == 0 || records[p-1].Aggregate == id {
+			n := int64(0)
+			if p > 0 {
+				n = records[p-1].SequenceNumber
+			}
+			instants = append(instants, instant{daybook.AtSequence(n), func(rec daybook.Recorded) bool { return rec.SequenceNumber <= n }})
+		}
+	}
+	for i, rec := range records {
+		if i > 0 && rec.RecordedAt.Equal(records[i-1].RecordedAt) {
+			continue // of the same append
+		}
+		for _, t := range []time.Time{rec.RecordedAt.Add(-time.Microsecond), rec.RecordedAt} {
+			instants = append(instants, instant{daybook.AsOf(t), func(rec daybook.Recorded) bool { return !rec.RecordedAt.After(t) }})
+		}
+	}
+	return instants
+}
+
+// asksEveryPoint fails the test unless repo knows the state of id at every point of
+// its history, and at some together with some times of occurrence.
+func (s *scene) asksEveryPoint(t *rapid.T, repo *daybook.Repository[[]string, note, any], records []daybook.Recorded, id daybook.AggregateID) {
+	s.Helper()
+	instants := everyInstant(records, id)
+	for _, m := range instants {
+		s.loadsFrom(repo, id, m.at, foldOf(s, records, id, m.shows))
+	}
+	for range 3 {
+		m := instants[0]
+		if rapid.Bool().Draw(t, "together") {
+			m = rapid.SampledFrom(instants).Draw(t, "instant")
+		}
+		occurred := rapid.SampledFrom(records).Draw(t, "occurred").OccurredAt
+		for _, by := range []time.Time{occurred.Add(-time.Microsecond), occurred} {
+			s.loadsFrom(repo, id, m.at.OccurredBy(by), foldOf(s, records, id, func(rec daybook.Recorded) bool {
+				return m.shows(rec) && !rec.OccurredAt.After(by)
+			}))
+		}
+	}
 }
 
 func beyondTheEnd(s *scene) {
@@ -126,6 +170,7 @@ func beyondTheEnd(s *scene) {
 	s.refused("number 1 of an unknown aggregate", at(unknown, daybook.AtSequence(1)), daybook.ErrNotThere)
 	for _, point := range []daybook.Point{
 		daybook.AtSequence(-1), daybook.AtPosition(-1), daybook.AsOf(time.Time{}),
+		daybook.AtPosition(1).OccurredBy(time.Time{}), daybook.AsOfOccurred(time.Time{}),
 		daybook.AsOf(time.Date(999, 12, 31, 0, 0, 0, 0, time.UTC)), daybook.AsOfOccurred(time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)),
 	} {
 		s.refused(point.String(), at(id, point), daybook.ErrInvalid)

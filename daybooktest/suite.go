@@ -142,6 +142,7 @@ var checks = []check{
 	{"I16: occurred times are kept in UTC to the microsecond and never affect the order", occurredTimes},
 	{"I16: occurred times beyond the years 1000 to 8999 are refused", occurredTimesOutOfRange},
 
+	{"I13, I14, I15 and I16: with snapshots of every age, the state at every point is the fold of its events", agedSnapshots},
 	{"I13: an aggregate is resumed from the newest snapshot within the bounds, without a hole", snapshotsResume},
 	{"I13: snapshots are listed and dropped by their keys", snapshotsListed},
 	{"I13: writers of the same snapshots do not stand in each other's way", snapshotsReplaced},

@@ -19,8 +19,10 @@ const (
 	// snapshots_by_recorded_at, one back from there in snapshots_pkey, and a walk of
 	// events_sequence_key.
 	//
-	// The event that a snapshot names must be where it says, or the walk begins with the
-	// first one: behind the end there is none that could show that the snapshot is wrong.
+	// A snapshot may say anything. So its own place is held against the bounds once more,
+	// whatever the steps have found; and the event that it names must be there, or the
+	// walk begins with the first one. Without either there could be no events at all to
+	// show that the snapshot is wrong.
 	// The bounds on positions and times are applied to the page, not to the walk, as in
 	// readAggregateForwardSQL.
 	resumeSQL = `
@@ -41,7 +43,7 @@ WITH kept AS MATERIALIZED (
 			SELECT r.sequence_number FROM daybook.snapshots AS r
 			WHERE r.book_id = $1 AND r.aggregate_id = $3 AND r.fold = $4 AND r.recorded_at <= $8
 			ORDER BY r.recorded_at DESC, r.sequence_number DESC LIMIT 1
-		), 0))
+		), 0)) AND s.position <= $7 AND s.recorded_at <= $8
 	ORDER BY s.sequence_number DESC
 	LIMIT 1
 )

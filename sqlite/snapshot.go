@@ -19,7 +19,8 @@ const (
 	// number up to ?4 and ?5, a position up to ?6 and recorded up to ?7; and the number
 	// of the event it names, or 1 where that is not recorded as it says. A probe each of
 	// snapshots_by_position and snapshots_by_recorded_at, and of the primary key from
-	// there back.
+	// there back; its own place is held against the bounds once more, because any of
+	// them may say anything.
 	selectKept = `SELECT ` + snapshotColumns + `, state, coalesce((
 		SELECT e.sequence_number FROM events AS e
 		WHERE e.book_id = ?1 AND e.aggregate_id = ?2 AND e.sequence_number = s.sequence_number
@@ -30,6 +31,7 @@ WHERE book_id = ?1 AND aggregate_id = ?2 AND fold = ?3 AND sequence_number <= mi
 		WHERE book_id = ?1 AND aggregate_id = ?2 AND fold = ?3 AND position <= ?6 ORDER BY position DESC LIMIT 1), 0),
 	coalesce((SELECT sequence_number FROM snapshots INDEXED BY snapshots_by_recorded_at
 		WHERE book_id = ?1 AND aggregate_id = ?2 AND fold = ?3 AND recorded_at <= ?7 ORDER BY recorded_at DESC, sequence_number DESC LIMIT 1), 0))
+	AND +position <= ?6 AND +recorded_at <= ?7
 ORDER BY sequence_number DESC LIMIT 1`
 
 	// selectResumed returns the first ?8 events of aggregate ?3 of type ?2 in book ?1 from
