@@ -3,6 +3,7 @@ package daybook
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // Query says which events to read, and in which order. The zero Query is the
@@ -20,13 +21,19 @@ type Query struct {
 	AggregateType string
 	// EventTypes, where not empty, restricts to these stored names.
 	EventTypes []string
+	// OccurredUntil, where set, restricts to events that occurred at or before it.
+	OccurredUntil time.Time
 	// Reverse gives the last event first.
 	Reverse bool
 	// Limit is the most events to yield; 0 means no limit.
 	Limit int
 }
 
-func (q Query) check() error {
+// check refuses what makes no sense, and brings the time to the form it is kept in.
+func (q *Query) check() (err error) {
+	if q.OccurredUntil, err = normalTime("query.occurred_until", q.OccurredUntil); err != nil {
+		return err
+	}
 	for _, bound := range []struct {
 		field string
 		value int64

@@ -88,6 +88,9 @@ func (r *Repository[S, C, E]) loadAt(ctx context.Context, id AggregateID, at Poi
 	if at.kind != present && q.UntilSequence == 0 && q.UntilPosition == 0 {
 		return loaded, nil // before the first event
 	}
+	if at.occurred && at.kind != atSequence { // of which the last event must be seen
+		q.OccurredUntil = at.occurredBy
+	}
 	last, err := r.fold(ctx, &loaded, q, at)
 	if err == nil && at.kind == atSequence && last < at.number {
 		err = &NotThereError{What: "sequence number", Asked: at.number, Last: last, Subject: id.String()}
@@ -96,7 +99,8 @@ func (r *Repository[S, C, E]) loadAt(ctx context.Context, id AggregateID, at Poi
 }
 
 // fold folds what q selects and at shows into loaded, which is in its initial state.
-// last is the number of the last event that was looked at, or could be passed over.
+// last is a number up to which all events were looked at or could be passed over; no
+// later one was shown.
 func (r *Repository[S, C, E]) fold(ctx context.Context, loaded *Loaded[S], q Query, at Point) (last int64, err error) {
 	if r.kept == nil || r.kept.distrusted.Load() {
 		return r.replay(ctx, loaded, q, at)
@@ -105,7 +109,7 @@ func (r *Repository[S, C, E]) fold(ctx context.Context, loaded *Loaded[S], q Que
 }
 
 // replay folds the events that q selects and at shows into loaded, and returns the
-// number of the last one.
+// number of the last one it has seen.
 func (r *Repository[S, C, E]) replay(ctx context.Context, loaded *Loaded[S], q Query, at Point) (last int64, err error) {
 	last = q.AfterSequence
 	for rec, err := range r.book.Read(ctx, q) {

@@ -131,19 +131,17 @@ func (r *Repository[S, C, E]) unpack(kept Snapshot, rq ResumeQuery, records []Re
 // order, so a snapshot will do if nothing in it occurred later, and what lies behind
 // it is read but for the segments of which snapshots say that all of it did.
 func (r *Repository[S, C, E]) resumeOccurred(ctx context.Context, loaded *Loaded[S], q Query, at Point) (base, last int64, err error) {
-	headers, newest, err := r.headers(ctx, q, at)
+	rq := r.resumeQuery(q, at)
+	rq.OccurredUntil = at.occurredBy
+	kept, page, err := r.open(ctx, loaded, rq)
 	if err != nil {
 		return 0, 0, err
 	}
-	var page opened
-	if newest > 0 {
-		rq := r.resumeQuery(q, at)
-		rq.SnapshotUntil = newest
-		var kept Snapshot
-		if kept, page, err = r.open(ctx, loaded, rq); err != nil {
-			return 0, 0, err
+	var headers []Snapshot
+	if base = kept.SequenceNumber; !page.ends {
+		if headers, err = r.headers(ctx, q, at, base); err != nil {
+			return base, base, err
 		}
-		base = kept.SequenceNumber
 	}
 	for _, s := range unskipped(base, headers, at.occurredBy) {
 		part := s.of(q)
@@ -168,12 +166,12 @@ func (r *Repository[S, C, E]) resumeOccurred(ctx context.Context, loaded *Loaded
 	return base, last, nil
 }
 
-// headers returns the sound snapshots within q and at, without states, and the number
-// of the newest in which nothing occurred later than at shows.
-func (r *Repository[S, C, E]) headers(ctx context.Context, q Query, at Point) (headers []Snapshot, newest int64, err error) {
-	for s, err := range r.book.Snapshots(ctx, SnapshotQuery{Aggregate: q.Aggregate, Fold: r.kept.fold}) {
+// headers returns the sound snapshots behind base and within q and at, without states.
+func (r *Repository[S, C, E]) headers(ctx context.Context, q Query, at Point, base int64) (headers []Snapshot, err error) {
+	behind := Snapshot{Aggregate: q.Aggregate, Fold: r.kept.fold, SequenceNumber: base}
+	for s, err := range r.book.Snapshots(ctx, SnapshotQuery{Aggregate: q.Aggregate, Fold: r.kept.fold, After: behind}) {
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if fault := s.sound(r.book.id, q.Aggregate, r.kept.fold); fault != nil {
 			r.unsound(s, fault)
@@ -184,11 +182,8 @@ func (r *Repository[S, C, E]) headers(ctx context.Context, q Query, at Point) (h
 			break // and so are all behind it
 		}
 		headers = append(headers, s)
-		if !s.OccurredMax.After(at.occurredBy) {
-			newest = s.SequenceNumber
-		}
 	}
-	return headers, newest, nil
+	return headers, nil
 }
 
 // segment is a run of sequence numbers, excluding after and including until. until 0

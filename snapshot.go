@@ -149,9 +149,10 @@ type ResumeQuery struct {
 	// including. Zero means no bound.
 	UntilSequence, UntilPosition int64
 	UntilRecorded                time.Time
-	// SnapshotUntil bounds the snapshot's sequence number besides, and not the
-	// events. 0 means no bound.
+	// SnapshotUntil and OccurredUntil bound the snapshot's sequence number and its
+	// OccurredMax besides, including, and not the events. Zero means no bound.
 	SnapshotUntil int64
+	OccurredUntil time.Time
 	// Limit is the most events to return, at least 1.
 	Limit int
 }

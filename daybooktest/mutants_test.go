@@ -176,6 +176,11 @@ var mutants = []mutant{
 		killedBy: []string{"filtered and paged", "every page size", "a follower filters"},
 	},
 	{
+		name:     "the engine ignores when events occurred",
+		wrap:     queries(func(q *daybook.Query) { q.OccurredUntil = time.Time{} }),
+		killedBy: []string{"filtered and paged", "every page size"},
+	},
+	{
 		name:     "the engine ignores the type of the aggregate",
 		wrap:     queries(func(q *daybook.Query) { q.AggregateType = "" }),
 		killedBy: []string{"filtered and paged", "every page size"},

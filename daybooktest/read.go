@@ -20,7 +20,8 @@ type library struct {
 }
 
 // stock fills the scene's book with about n events, of three types, on aggregates
-// of two types, in appends of one to nine events on one or two aggregates.
+// of two types, in appends of one to nine events on one or two aggregates, that occurred
+// in no order.
 func (s *scene) stock(n int) library {
 	s.Helper()
 	var l library
@@ -38,7 +39,8 @@ func (s *scene) stock(n int) library {
 			// Not all aggregates grow alike, or their events would lie in a pattern.
 			e := daybook.Entry{Aggregate: l.aggregates[(i*i+j*(1+i%5))%6], Expected: daybook.Any()}
 			for k := range 1 + (i*7+j)%5 {
-				e.Events = append(e.Events, daybook.Event{Data: []any{noted{Text: fmt.Sprint(i)}, marked{}, weighed{Whole: int64(k)}}[(i+j+k)%3]})
+				e.Events = append(e.Events, daybook.Event{Data: []any{noted{Text: fmt.Sprint(i)}, marked{}, weighed{Whole: int64(k)}}[(i+j+k)%3],
+					OccurredAt: time.Date(1999+(i+k)%3, 12, 31, 23, 59, 59, 1000*(i*5+k)%100_000, time.UTC)})
 			}
 			entries = append(entries, e)
 		}
@@ -73,6 +75,7 @@ func filter(records []daybook.Recorded, q daybook.Query) []daybook.Recorded {
 	for _, rec := range records {
 		switch {
 		case q.Aggregate != daybook.AggregateID{} && rec.Aggregate != q.Aggregate,
+			!q.OccurredUntil.IsZero() && rec.OccurredAt.After(q.OccurredUntil),
 			q.AggregateType != "" && rec.Aggregate.Type != q.AggregateType,
 			len(q.EventTypes) > 0 && !slices.Contains(q.EventTypes, rec.EventType),
 			rec.SequenceNumber <= q.AfterSequence, q.UntilSequence > 0 && rec.SequenceNumber > q.UntilSequence,
@@ -146,6 +149,9 @@ func readsEqualFilter(s *scene) {
 		r := *s
 		r.TB = t
 		q := l.drawQuery(t)
+		if rapid.IntRange(0, 2).Draw(t, "occurred") == 0 {
+			q.OccurredUntil = rapid.SampledFrom(l.records).Draw(t, "until").OccurredAt.Add(time.Duration(rapid.IntRange(-1, 1).Draw(t, "off by")) * time.Microsecond)
+		}
 		want := filter(l.records, q)
 		size := rapid.OneOf(rapid.IntRange(7, 60), rapid.IntRange(150, 460), rapid.Just(1<<20)).Draw(t, "page size")
 		r.same("Driver.Read, page by page, is not the filter over the whole", r.pages(q, size), want)
@@ -159,6 +165,7 @@ func everyPageSize(s *scene) {
 	l := s.stock(40)
 	for _, q := range []daybook.Query{
 		{}, {Reverse: true}, {Aggregate: l.aggregates[4]}, {Aggregate: l.aggregates[1], Reverse: true},
+		{OccurredUntil: time.Date(2000, 12, 31, 23, 59, 59, 0, time.UTC)}, {Aggregate: l.aggregates[4], OccurredUntil: time.Date(2000, 12, 31, 23, 59, 59, 0, time.UTC), Reverse: true},
 		{EventTypes: []string{"Noted"}}, {AggregateType: "ledger", Reverse: true}, {AfterPosition: 5, UntilPosition: 17},
 		{Aggregate: l.aggregates[4], AfterPosition: 4, UntilPosition: 20}, {Aggregate: l.aggregates[4], AfterSequence: 1, UntilSequence: 4},
 		{Aggregate: l.aggregates[4], AfterSequence: 1, UntilSequence: 4, AfterPosition: 4, UntilPosition: 20, EventTypes: []string{"Noted", "Marked"}, Reverse: true},

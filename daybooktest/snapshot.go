@@ -72,7 +72,7 @@ func (s *scene) resumes(q daybook.ResumeQuery, kept []daybook.Snapshot, records 
 	want, start := daybook.Snapshot{}, int64(1)
 	for _, one := range kept {
 		if one.Aggregate.ID == q.Aggregate.ID && one.Fold == q.Fold && one.SequenceNumber > want.SequenceNumber && inside(q, one.SequenceNumber, one.Position, one.RecordedAt) &&
-			(q.SnapshotUntil == 0 || one.SequenceNumber <= q.SnapshotUntil) {
+			(q.SnapshotUntil == 0 || one.SequenceNumber <= q.SnapshotUntil) && (q.OccurredUntil.IsZero() || !one.OccurredMax.After(q.OccurredUntil)) {
 			want = one
 		}
 	}
@@ -131,6 +131,9 @@ func snapshotsResume(s *scene) {
 			q := daybook.ResumeQuery{
 				Aggregate: rapid.SampledFrom(append(ids, newAggregate())).Draw(t, "aggregate"), Fold: rapid.SampledFrom(append(folds, foldNamed("none"))).Draw(t, "fold"),
 				Limit: rapid.SampledFrom([]int{1, 2, 100}).Draw(t, "limit"),
+			}
+			if rapid.IntRange(0, 2).Draw(t, "occurred") == 0 {
+				q.OccurredUntil = rapid.SampledFrom(records).Draw(t, "until").OccurredAt
 			}
 			switch last := int64(len(records) + 1); rapid.IntRange(0, 4).Draw(t, "bound") {
 			case 1:

@@ -19,7 +19,8 @@ const eventColumns = `position, aggregate_type, aggregate_id, sequence_number, e
 	schema_version, payload, metadata, occurred_at, recorded_at`
 
 // readBook…SQL: the first $6 events of book $1 behind position $2 up to $3, of
-// aggregates of type $4, of the types $5, each unless empty. Walks events_pkey.
+// aggregates of type $4, of the types $5, each unless empty, that occurred up to $7.
+// Walks events_pkey.
 const (
 	readBookForwardSQL = readBookSQL + `
 ORDER BY position
@@ -32,12 +33,12 @@ SELECT ` + eventColumns + `
 FROM daybook.events
 WHERE book_id = $1 AND position > $2 AND position <= $3
 	AND ($4::text = '' OR aggregate_type = $4)
-	AND (cardinality($5::text[]) = 0 OR event_type = any($5))`
+	AND (cardinality($5::text[]) = 0 OR event_type = any($5)) AND occurred_at <= $7`
 )
 
 // readAggregate…SQL: the first $8 events of aggregate $3 of type $2 in book $1,
-// with sequence numbers behind $4 up to $5, of the types $9 unless empty, and with
-// positions behind $6 up to $7. Walks events_sequence_key.
+// with sequence numbers behind $4 up to $5, of the types $9 unless empty, that
+// occurred up to $10, and with positions behind $6 up to $7. Walks events_sequence_key.
 //
 // The bound on the position that lies ahead is applied to the page, not to the
 // walk: positions grow along the sequence numbers, so the page only loses its end
@@ -64,7 +65,7 @@ ORDER BY sequence_number DESC`
 	FROM daybook.events
 	WHERE book_id = $1 AND aggregate_id = $3 AND aggregate_type = $2
 		AND sequence_number > $4 AND sequence_number <= $5
-		AND (cardinality($9::text[]) = 0 OR event_type = any($9))`
+		AND (cardinality($9::text[]) = 0 OR event_type = any($9)) AND occurred_at <= $10`
 )
 
 // lookupSQL: the events of book $1 that have one of the ids $2. One probe of
@@ -106,7 +107,7 @@ func readStatement(book daybook.BookID, q daybook.Query) (query string, args []a
 	types := append([]string{}, q.EventTypes...) // not nil: that would be NULL
 	untilPosition := orNone(q.UntilPosition)
 	if q.Aggregate.IsZero() {
-		args = []any{int64(book), q.AfterPosition, untilPosition, q.AggregateType, types, q.Limit}
+		args = []any{int64(book), q.AfterPosition, untilPosition, q.AggregateType, types, q.Limit, orForever(q.OccurredUntil)}
 		if q.Reverse {
 			return readBookReverseSQL, args
 		}
@@ -114,7 +115,7 @@ func readStatement(book daybook.BookID, q daybook.Query) (query string, args []a
 	}
 	args = []any{
 		int64(book), q.Aggregate.Type, [16]byte(q.Aggregate.ID), q.AfterSequence, orNone(q.UntilSequence),
-		q.AfterPosition, untilPosition, q.Limit, types,
+		q.AfterPosition, untilPosition, q.Limit, types, orForever(q.OccurredUntil),
 	}
 	if q.Reverse {
 		return readAggregateReverseSQL, args
@@ -128,6 +129,14 @@ func orNone(bound int64) int64 {
 		return math.MaxInt64
 	}
 	return bound
+}
+
+// orForever is orNone for times.
+func orForever(bound time.Time) pgtype.Timestamptz {
+	if bound.IsZero() {
+		return pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
+	}
+	return pgtype.Timestamptz{Time: bound, Valid: true}
 }
 
 func (db *DB) records(ctx context.Context, bytes, most int, query string, args ...any) (records []daybook.Recorded, err error) {
@@ -158,7 +167,7 @@ func scan(rows pgx.Rows, bytes, most int) ([]daybook.Recorded, error) {
 }
 
 // scanWith is scan for rows that have more columns behind those, which first gets to
-// see in the first row.
+// see in the first row. most 0 says that there is no telling how many there are.
 func scanWith(rows pgx.Rows, isBinary []bool, bytes, most int, first func(raw [][]byte)) ([]daybook.Recorded, error) {
 	defer rows.Close()
 	var records []daybook.Recorded

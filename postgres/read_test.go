@@ -261,13 +261,14 @@ func explainAll(t *testing.T, db *DB, book daybook.BookID, aggregate daybook.Agg
 	defer conn.Release()
 	id, fold := aggregate.ID.String(), `\x`+strings.Repeat("01", 32)
 	for _, statement := range []struct{ name, query, types, args string }{
-		{"readBookForwardSQL", readBookForwardSQL, `bigint, bigint, bigint, text, text[], bigint`, `%d, 1000, 9223372036854775807, '', '{}', 200`},
-		{"readBookReverseSQL", readBookReverseSQL, `bigint, bigint, bigint, text, text[], bigint`, `%d, 0, 9223372036854775807, 'account', '{A,B}', 200`},
-		{"readAggregateForwardSQL", readAggregateForwardSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[]`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{}'`},
-		{"readAggregateReverseSQL", readAggregateReverseSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[]`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{A,B}'`},
+		{"readBookForwardSQL", readBookForwardSQL, `bigint, bigint, bigint, text, text[], bigint, timestamptz`, `%d, 1000, 9223372036854775807, '', '{}', 200, 'infinity'`},
+		{"readBookReverseSQL", readBookReverseSQL, `bigint, bigint, bigint, text, text[], bigint, timestamptz`, `%d, 0, 9223372036854775807, 'account', '{A,B}', 200, '2026-01-01'`},
+		{"readAggregateForwardSQL", readAggregateForwardSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[], timestamptz`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{}', 'infinity'`},
+		{"readAggregateReverseSQL", readAggregateReverseSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[], timestamptz`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{A,B}', '2026-01-01'`},
 		{"lookupSQL", lookupSQL, `bigint, uuid[]`, `%d, '{` + id + `}'`},
 		{"lastSQL", lastSQL, `bigint, uuid[]`, `%d, '{` + id + `}'`},
-		{"resumeSQL", resumeSQL, `bigint, text, uuid, bytea, bigint, bigint, bigint, timestamptz, bigint`, `%d, 'account', '` + id + `', '` + fold + `', 9223372036854775807, 9223372036854775807, 40000, 'infinity', 200`},
+		{"resumeSQL", resumeSQL, `bigint, text, uuid, bytea, bigint, bigint, bigint`, `%d, 'account', '` + id + `', '` + fold + `', 9223372036854775807, 9223372036854775807, 200`},
+		{"resumeWithinSQL", resumeWithinSQL, `bigint, text, uuid, bytea, bigint, bigint, bigint, bigint, timestamptz, timestamptz`, `%d, 'account', '` + id + `', '` + fold + `', 9223372036854775807, 9223372036854775807, 200, 40000, 'infinity', 'infinity'`},
 		{"snapshotsSQL", snapshotsSQL, `bigint, uuid, bytea, bigint, uuid, bytea, bigint`, `%d, '` + id + `', '` + fold + `', 3, '` + id + `', '` + fold + `', 1000`},
 		{"headersSQL", headersSQL, `bigint, uuid, bytea, bigint, uuid, bytea, bigint`, `%d, '` + id + `', '` + fold + `', 3, '` + id + `', '` + fold + `', 1000`},
 		{"dropSnapshotsSQL", dropSnapshotsSQL, `bigint, uuid[], bytea[], bigint[]`, `%d, '{` + id + `}', ARRAY['` + fold + `'::bytea], '{3}'`},

@@ -13,19 +13,40 @@ import (
 
 const (
 	// resumeSQL: the newest snapshot of aggregate $3 and fold $4 in book $1 with a number
-	// up to $5 and $6, a position up to $7 and recorded up to $8; and the first $9 events
-	// from its own on, of type $2, up to $5, $7 and $8. The row of the first event has
-	// the snapshot with it. A step each in snapshots_by_position and
-	// snapshots_by_recorded_at, one back from there in snapshots_pkey, and a walk of
-	// events_sequence_key.
+	// up to $5 and $6, and the first $7 events from its own on, of type $2, up to $5. The
+	// row of the first event has the snapshot with it. One step back in snapshots_pkey,
+	// and a walk of events_sequence_key.
 	//
-	// A snapshot may say anything. So its own place is held against the bounds once more,
-	// whatever the steps have found; and the event that it names must be there, or the
-	// walk begins with the first one. Without either there could be no events at all to
-	// show that the snapshot is wrong.
-	// The bounds on positions and times are applied to the page, not to the walk, as in
-	// readAggregateForwardSQL.
-	resumeSQL = `
+	// A snapshot may say anything. So the event that it names must be there, or the walk
+	// begins with the first one: else there could be no events at all to show that the
+	// snapshot is wrong.
+	resumeSQL = resumeHeadSQL + `)
+	ORDER BY s.sequence_number DESC
+	LIMIT 1` + resumeTailSQL + `
+ORDER BY page.sequence_number`
+
+	// resumeWithinSQL is resumeSQL with positions up to $8 and recorded up to $9. A step
+	// each in snapshots_by_position and snapshots_by_recorded_at say how far to step back
+	// in snapshots_pkey, and on to one in which nothing occurred after $10; what is found
+	// there is held against the bounds once more. To the events the bounds are applied as
+	// in readAggregateForwardSQL: to the page, not to the walk.
+	resumeWithinSQL = resumeHeadSQL + `,
+		coalesce((
+			SELECT p.sequence_number FROM daybook.snapshots AS p
+			WHERE p.book_id = $1 AND p.aggregate_id = $3 AND p.fold = $4 AND p.position <= $8
+			ORDER BY p.position DESC LIMIT 1
+		), 0),
+		coalesce((
+			SELECT r.sequence_number FROM daybook.snapshots AS r
+			WHERE r.book_id = $1 AND r.aggregate_id = $3 AND r.fold = $4 AND r.recorded_at <= $9
+			ORDER BY r.recorded_at DESC, r.sequence_number DESC LIMIT 1
+		), 0)) AND s.position <= $8 AND s.recorded_at <= $9 AND s.occurred_max <= $10
+	ORDER BY s.sequence_number DESC
+	LIMIT 1` + resumeTailSQL + `
+WHERE page.position <= $8 AND page.recorded_at <= $9
+ORDER BY page.sequence_number`
+
+	resumeHeadSQL = `
 WITH kept AS MATERIALIZED (
 	SELECT ` + keptColumns + `, coalesce((
 			SELECT e.sequence_number FROM daybook.events AS e
@@ -33,19 +54,9 @@ WITH kept AS MATERIALIZED (
 				AND e.position = s.position AND e.recorded_at = s.recorded_at
 		), 1) AS start
 	FROM daybook.snapshots AS s
-	WHERE s.book_id = $1 AND s.aggregate_id = $3 AND s.fold = $4 AND s.sequence_number <= least($5::bigint, $6::bigint,
-		coalesce((
-			SELECT p.sequence_number FROM daybook.snapshots AS p
-			WHERE p.book_id = $1 AND p.aggregate_id = $3 AND p.fold = $4 AND p.position <= $7
-			ORDER BY p.position DESC LIMIT 1
-		), 0),
-		coalesce((
-			SELECT r.sequence_number FROM daybook.snapshots AS r
-			WHERE r.book_id = $1 AND r.aggregate_id = $3 AND r.fold = $4 AND r.recorded_at <= $8
-			ORDER BY r.recorded_at DESC, r.sequence_number DESC LIMIT 1
-		), 0)) AND s.position <= $7 AND s.recorded_at <= $8
-	ORDER BY s.sequence_number DESC
-	LIMIT 1
+	WHERE s.book_id = $1 AND s.aggregate_id = $3 AND s.fold = $4 AND s.sequence_number <= least($5::bigint, $6::bigint`
+
+	resumeTailSQL = `
 )
 SELECT page.*, kept.*
 FROM (
@@ -54,11 +65,9 @@ FROM (
 	WHERE book_id = $1 AND aggregate_id = $3 AND aggregate_type = $2
 		AND sequence_number >= coalesce((SELECT start FROM kept), 1) AND sequence_number <= $5
 	ORDER BY sequence_number
-	LIMIT $9
+	LIMIT $7
 ) AS page
-LEFT JOIN kept ON kept.start = page.sequence_number
-WHERE page.position <= $7 AND page.recorded_at <= $8
-ORDER BY page.sequence_number`
+LEFT JOIN kept ON kept.start = page.sequence_number`
 
 	// keptColumns are those of a snapshot, as decodeSnapshot reads them.
 	keptColumns = `s.aggregate_type, s.aggregate_id, s.fold, s.sequence_number, s.position, s.recorded_at,
@@ -122,14 +131,18 @@ var keptBinary = []bool{false, true, true, true, true, true, true, true, true, t
 // on; see [daybook.Driver].
 func (db *DB) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQuery) (kept daybook.Snapshot, records []daybook.Recorded, err error) {
 	binary := slices.Concat(binaryColumns, keptBinary, []bool{true})
+	query, args := resumeSQL, []any{int64(book), q.Aggregate.Type, [16]byte(q.Aggregate.ID), q.Fold[:], orNone(q.UntilSequence), orNone(q.SnapshotUntil), q.Limit}
+	if q.UntilPosition != 0 || !q.UntilRecorded.IsZero() || !q.OccurredUntil.IsZero() {
+		query, args = resumeWithinSQL, append(args, orNone(q.UntilPosition), orForever(q.UntilRecorded), orForever(q.OccurredUntil))
+	}
 	err = db.do(ctx, func(conn *pgx.Conn) error {
 		kept = daybook.Snapshot{}
-		rows, err := conn.Query(ctx, resumeSQL, int64(book), q.Aggregate.Type, [16]byte(q.Aggregate.ID), q.Fold[:],
-			orNone(q.UntilSequence), orNone(q.SnapshotUntil), orNone(q.UntilPosition), orForever(q.UntilRecorded), q.Limit)
+		rows, err := conn.Query(ctx, query, args...)
 		if err != nil {
 			return err
 		}
-		records, err = scanWith(rows, binary, daybook.MaxPageBytes, q.Limit, func(raw [][]byte) {
+		// The limit is what there may be, and mostly there is much less.
+		records, err = scanWith(rows, binary, daybook.MaxPageBytes, 0, func(raw [][]byte) {
 			if raw[len(binaryColumns)] != nil {
 				kept = decodeSnapshot(raw[len(binaryColumns):])
 			}
@@ -137,14 +150,6 @@ func (db *DB) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQ
 		return err
 	})
 	return kept, records, explain("resume", err)
-}
-
-// orForever is the bound itself, or one that excludes nothing for "no bound".
-func orForever(t time.Time) pgtype.Timestamptz {
-	if t.IsZero() {
-		return pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
-	}
-	return pgtype.Timestamptz{Time: t, Valid: true}
 }
 
 // Snapshots lists snapshots in the order of their keys; see [daybook.Driver].

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -15,21 +16,21 @@ import (
 const columns = `position, aggregate_type, aggregate_id, sequence_number, event_id, event_type, schema_version, payload, metadata, occurred_at, recorded_at`
 
 // Parameters of the four: book ?1, position after ?2 and until ?3, aggregate type
-// ?4 or ”, event types ?5 as a JSON array or '[]', limit ?6.
+// ?4 or ”, event types ?5 as a JSON array or '[]', limit ?6, occurred until ?7.
 const (
 	bounds = `book_id = ?1 AND position > ?2 AND position <= ?3
-	AND (?4 = '' OR aggregate_type = ?4) AND (?5 = '[]' OR event_type IN (SELECT value FROM json_each(?5)))`
+	AND (?4 = '' OR aggregate_type = ?4) AND (?5 = '[]' OR event_type IN (SELECT value FROM json_each(?5))) AND occurred_at <= ?7`
 
 	// Index: the primary key.
 	selectForward = `SELECT ` + columns + ` FROM events WHERE ` + bounds + ` ORDER BY position LIMIT ?6`
 	selectReverse = `SELECT ` + columns + ` FROM events WHERE ` + bounds + ` ORDER BY position DESC LIMIT ?6`
 
-	// Besides: aggregate ?7, sequence number after ?8 and until ?9. Index:
+	// Besides: aggregate ?8, sequence number after ?9 and until ?10. Index:
 	// events_by_aggregate; the + keeps the planner from choosing the primary key. The
 	// bound on the position that lies ahead is applied to the page, not to the walk,
 	// which would go on to the end of the aggregate where it found no more.
-	ofAggregate = `book_id = ?1 AND aggregate_id = ?7 AND sequence_number > ?8 AND sequence_number <= ?9
-	AND (?4 = '' OR aggregate_type = ?4) AND (?5 = '[]' OR event_type IN (SELECT value FROM json_each(?5)))`
+	ofAggregate = `book_id = ?1 AND aggregate_id = ?8 AND sequence_number > ?9 AND sequence_number <= ?10
+	AND (?4 = '' OR aggregate_type = ?4) AND (?5 = '[]' OR event_type IN (SELECT value FROM json_each(?5))) AND occurred_at <= ?7`
 
 	selectAggregateForward = `SELECT * FROM (
 	SELECT ` + columns + ` FROM events WHERE ` + ofAggregate + ` AND +position > ?2 ORDER BY sequence_number LIMIT ?6)
@@ -51,7 +52,7 @@ func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([
 	if err != nil {
 		return nil, err
 	}
-	args := []any{book, q.AfterPosition, orMax(q.UntilPosition), q.AggregateType, string(types), q.Limit}
+	args := []any{book, q.AfterPosition, orMax(q.UntilPosition), q.AggregateType, string(types), q.Limit, orForever(q.OccurredUntil)}
 	query := selectForward
 	if q.Reverse {
 		query = selectReverse
@@ -135,4 +136,12 @@ func orMax(bound int64) int64 {
 		return math.MaxInt64
 	}
 	return bound
+}
+
+// orForever is orMax for times.
+func orForever(bound time.Time) int64 {
+	if bound.IsZero() {
+		return math.MaxInt64
+	}
+	return micros(bound)
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
-	"math"
 
 	"github.com/daybook-go/daybook"
 )
@@ -16,8 +15,8 @@ const snapshotColumns = `aggregate_type, aggregate_id, fold, sequence_number, po
 
 const (
 	// selectKept returns the newest snapshot of aggregate ?2 and fold ?3 in book ?1 with a
-	// number up to ?4 and ?5, a position up to ?6 and recorded up to ?7; and the number
-	// of the event it names, or 1 where that is not recorded as it says. A probe each of
+	// number up to ?4 and ?5, a position up to ?6, recorded up to ?7 and with
+	// nothing in it that occurred after ?8; and the number of the event it names, or 1 where that is not recorded as it says. A probe each of
 	// snapshots_by_position and snapshots_by_recorded_at, and of the primary key from
 	// there back; its own place is held against the bounds once more, because any of
 	// them may say anything.
@@ -31,7 +30,7 @@ WHERE book_id = ?1 AND aggregate_id = ?2 AND fold = ?3 AND sequence_number <= mi
 		WHERE book_id = ?1 AND aggregate_id = ?2 AND fold = ?3 AND position <= ?6 ORDER BY position DESC LIMIT 1), 0),
 	coalesce((SELECT sequence_number FROM snapshots INDEXED BY snapshots_by_recorded_at
 		WHERE book_id = ?1 AND aggregate_id = ?2 AND fold = ?3 AND recorded_at <= ?7 ORDER BY recorded_at DESC, sequence_number DESC LIMIT 1), 0))
-	AND +position <= ?6 AND +recorded_at <= ?7
+	AND +position <= ?6 AND +recorded_at <= ?7 AND occurred_max <= ?8
 ORDER BY sequence_number DESC LIMIT 1`
 
 	// selectResumed returns the first ?8 events of aggregate ?3 of type ?2 in book ?1 from
@@ -68,14 +67,11 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
 // Resume implements [daybook.Driver]. There is no wire, so it asks twice: what is
 // recorded up to a snapshot stays as it is.
 func (db *DB) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQuery) (kept daybook.Snapshot, records []daybook.Recorded, err error) {
-	recorded := int64(math.MaxInt64)
-	if !q.UntilRecorded.IsZero() {
-		recorded = micros(q.UntilRecorded)
-	}
+	recorded := orForever(q.UntilRecorded)
 	id := q.Aggregate.ID.String()
 	err = patient(ctx, func() error {
 		start := int64(1)
-		row := db.readers.QueryRowContext(ctx, selectKept, book, id, foldText(q.Fold), orMax(q.UntilSequence), orMax(q.SnapshotUntil), orMax(q.UntilPosition), recorded)
+		row := db.readers.QueryRowContext(ctx, selectKept, book, id, foldText(q.Fold), orMax(q.UntilSequence), orMax(q.SnapshotUntil), orMax(q.UntilPosition), recorded, orForever(q.OccurredUntil))
 		kept, err = scanSnapshot(row, &start)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
