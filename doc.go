@@ -32,6 +32,12 @@
 // Appends that are made at the same time share a transaction, each with its own
 // outcome: many callers are faster than one.
 //
+// # Snapshots
+//
+// A repository made with [Snapshots] keeps states along each aggregate, so that loads,
+// of the present or the past, fold a few events. They are a cache that is never
+// believed: they change no answer.
+//
 // # Engines
 //
 // The packages postgres and sqlite implement [Driver] with the same promises, held

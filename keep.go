@@ -1,6 +1,7 @@
 package daybook
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,12 +53,13 @@ func (r *Repository[S, C, E]) unsound(s Snapshot, fault error) {
 // may still be under way, and its state is the caller's, who may change it.
 func (r *Repository[S, C, E]) keepWaiting() {
 	for {
+		r.kept.gather()
 		wanted, unsound, more := r.kept.next()
 		if !more {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
-		if err := r.book.DropSnapshots(ctx, unsound...); err != nil {
+		if err := r.remove(ctx, unsound); err != nil {
 			r.failed(err)
 		}
 		w := keepWriter{write: r.write}
@@ -80,6 +82,34 @@ func (r *Repository[S, C, E]) keepWaiting() {
 		}
 		cancel()
 	}
+}
+
+// remove drops corrupt snapshots, unless they have been replaced since they were found.
+func (r *Repository[S, C, E]) remove(ctx context.Context, unsound []Snapshot) error {
+	var drop []Snapshot
+	for _, s := range unsound {
+		now, there, err := r.stored(ctx, s)
+		if err != nil {
+			return err
+		}
+		sameState := s.State == nil || bytes.Equal(s.State, now.State)
+		s.State, now.State = nil, nil
+		if there && sameState && reflect.DeepEqual(s, now) {
+			drop = append(drop, s)
+		}
+	}
+	return r.book.DropSnapshots(ctx, drop...)
+}
+
+// stored returns the snapshot that has the key of s now.
+func (r *Repository[S, C, E]) stored(ctx context.Context, s Snapshot) (now Snapshot, there bool, err error) {
+	before := s
+	before.SequenceNumber--
+	q := SnapshotQuery{Aggregate: s.Aggregate, Fold: s.Fold, After: before, States: true, Limit: 1}
+	for now, err = range r.book.Snapshots(ctx, q) {
+		return now, err == nil && now.Compare(s) == 0, err
+	}
+	return now, false, nil
 }
 
 func (r *Repository[S, C, E]) failed(err error) {
@@ -259,19 +289,7 @@ func (r *Repository[S, C, E]) Flush(ctx context.Context) error {
 	if r.kept == nil {
 		return nil
 	}
-	for {
-		r.kept.mu.Lock()
-		ended := r.kept.ended
-		r.kept.mu.Unlock()
-		if ended == nil {
-			return nil
-		}
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return r.kept.wait(ctx)
 }
 
 // SnapshotStats returns what has been counted since the repository was made.

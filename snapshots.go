@@ -1,10 +1,12 @@
 package daybook
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // RepositoryOption is an option of [NewRepository]: [Snapshots].
@@ -21,7 +23,7 @@ type repositoryOptions struct{ snapshots *Snapshots }
 // [Repository.Flush] waits for what is under way.
 type Snapshots struct {
 	// Every is the distance: an aggregate has a snapshot at each multiple of it. 0
-	// means 100.
+	// means 50.
 	Every int
 	// Thin, where set, thins out the old: the newest Thin snapshots of an aggregate are
 	// kept, and of the older ones those at multiples of ten times Every. 0 keeps all.
@@ -38,7 +40,7 @@ type Snapshots struct {
 func (s Snapshots) setRepository(o *repositoryOptions) { o.snapshots = &s }
 
 const (
-	defaultEvery      = 100
+	defaultEvery      = 50
 	defaultCheckOneIn = 1_000
 	// thinStep is how many times Every the distance is among the old.
 	thinStep = 10
@@ -72,11 +74,16 @@ type keeping struct {
 	tried   map[AggregateID]int64 // up to which they have been tried
 	unsound []Snapshot            // to be removed
 	ended   chan struct{}         // closed when the writer ends; nil where none runs
+	hurried int                   // who waits for the writer
+	hurry   chan struct{}         // has a token when somebody has come to wait
 }
 
 const (
 	// maxWaiting bounds the aggregates that wait, and the corrupt snapshots.
 	maxWaiting = 1_000
+	// keepPause is how long the writer lets work gather: most of what a snapshot costs
+	// is there once for all that are made at a time.
+	keepPause = 50 * time.Millisecond
 	// maxTried bounds the memory of what was tried; beyond it is forgotten.
 	maxTried = 10_000
 )
@@ -91,7 +98,7 @@ func newKeeping(s Snapshots, fold Fold) *keeping {
 	if s.CheckOneIn == 0 {
 		s.CheckOneIn = defaultCheckOneIn
 	}
-	return &keeping{Snapshots: s, fold: fold, waiting: map[AggregateID]int64{}, tried: map[AggregateID]int64{}}
+	return &keeping{Snapshots: s, fold: fold, waiting: map[AggregateID]int64{}, tried: map[AggregateID]int64{}, hurry: make(chan struct{}, 1)}
 }
 
 func (k *keeping) every() int64 { return int64(k.Every) }
@@ -149,6 +156,47 @@ func (k *keeping) startLocked() (start bool) {
 	}
 	k.ended = make(chan struct{})
 	return true
+}
+
+// gather waits for a moment, unless somebody waits for the writer.
+func (k *keeping) gather() {
+	k.mu.Lock()
+	hurried := k.hurried > 0
+	k.mu.Unlock()
+	if hurried {
+		return
+	}
+	pause := time.NewTimer(keepPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-k.hurry:
+	}
+}
+
+// wait waits until nothing waits and no writer runs, or ctx ends.
+func (k *keeping) wait(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hurried++
+	defer func() { k.hurried-- }()
+	select {
+	case k.hurry <- struct{}{}:
+	default:
+	}
+	for k.ended != nil {
+		ended := k.ended
+		k.mu.Unlock()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
+		k.mu.Lock()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // next takes from what waits. Where nothing does, there is no writer from then on.

@@ -85,21 +85,14 @@ func earlier(a, b time.Time) time.Time {
 // widened returns the snapshot with the key of wider, with its state and with the
 // segment of wider: nothing where it is gone or not as it was written.
 func (r *Repository[S, C, E]) widened(ctx context.Context, wider Snapshot) ([]Snapshot, error) {
-	before := wider
-	before.SequenceNumber--
-	q := SnapshotQuery{Aggregate: wider.Aggregate, Fold: wider.Fold, After: before, States: true, Limit: 1}
-	rows, err := r.book.driver.Snapshots(ctx, r.book.id, q)
-	if err != nil {
-		return nil, r.book.failed("snapshots", err)
+	row, there, err := r.stored(ctx, wider)
+	if err != nil || !there {
+		return nil, err
 	}
-	if len(rows) == 0 || rows[0].Compare(wider) != 0 {
+	if fault := errors.Join(row.sound(r.book.id, wider.Aggregate, wider.Fold), row.stateSound()); fault != nil {
+		r.unsound(row, fault)
 		return nil, nil
 	}
-	if fault := errors.Join(rows[0].sound(r.book.id, wider.Aggregate, wider.Fold), rows[0].stateSound()); fault != nil {
-		r.unsound(rows[0], fault)
-		return nil, nil
-	}
-	row := rows[0]
 	row.SinceSequence, row.OccurredMin = wider.SinceSequence, wider.OccurredMin
 	row.seal(r.book.id)
 	return []Snapshot{row}, nil

@@ -27,6 +27,10 @@ type faulty struct {
 	lookup func(context.Context, daybook.BookID, []daybook.UUID) ([]daybook.Recorded, error)
 	head   func(context.Context, daybook.BookID) (daybook.Head, error)
 	fence  func(context.Context, daybook.BookID, time.Time) (daybook.Head, error)
+	resume func(context.Context, daybook.BookID, daybook.ResumeQuery) (daybook.Snapshot, []daybook.Recorded, error)
+	keep   func(context.Context, daybook.BookID, []daybook.Snapshot) error
+	list   func(context.Context, daybook.BookID, daybook.SnapshotQuery) ([]daybook.Snapshot, error)
+	drop   func(context.Context, daybook.BookID, []daybook.Snapshot) error
 }
 
 func (f *faulty) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
@@ -62,6 +66,47 @@ func (f *faulty) Fence(ctx context.Context, book daybook.BookID, t time.Time) (d
 		return f.fence(ctx, book, t)
 	}
 	return f.Driver.Fence(ctx, book, t)
+}
+
+func (f *faulty) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQuery) (daybook.Snapshot, []daybook.Recorded, error) {
+	if f.resume != nil {
+		return f.resume(ctx, book, q)
+	}
+	return f.Driver.Resume(ctx, book, q)
+}
+
+func (f *faulty) KeepSnapshots(ctx context.Context, book daybook.BookID, snapshots []daybook.Snapshot) error {
+	if f.keep != nil {
+		return f.keep(ctx, book, snapshots)
+	}
+	return f.Driver.KeepSnapshots(ctx, book, snapshots)
+}
+
+func (f *faulty) Snapshots(ctx context.Context, book daybook.BookID, q daybook.SnapshotQuery) ([]daybook.Snapshot, error) {
+	if f.list != nil {
+		return f.list(ctx, book, q)
+	}
+	return f.Driver.Snapshots(ctx, book, q)
+}
+
+func (f *faulty) DropSnapshots(ctx context.Context, book daybook.BookID, snapshots []daybook.Snapshot) error {
+	if f.drop != nil {
+		return f.drop(ctx, book, snapshots)
+	}
+	return f.Driver.DropSnapshots(ctx, book, snapshots)
+}
+
+// resuming makes a mutant that changes what is asked of a sound engine, and what it
+// answers.
+func resuming(ask func(*daybook.ResumeQuery), answer func(*daybook.Snapshot, *[]daybook.Recorded)) func(daybook.Driver) daybook.Driver {
+	return func(d daybook.Driver) daybook.Driver {
+		return &faulty{Driver: d, resume: func(ctx context.Context, book daybook.BookID, q daybook.ResumeQuery) (daybook.Snapshot, []daybook.Recorded, error) {
+			ask(&q)
+			kept, records, err := d.Resume(ctx, book, q)
+			answer(&kept, &records)
+			return kept, records, err
+		}}
+	}
 }
 
 // outcomes makes a mutant that changes every outcome of a sound engine.

@@ -6,8 +6,8 @@
 // before everything that stands before it.
 //
 // Programs write through functions of the database that belong to the owner of the
-// tables. The role daybook_app may call these and read, and nothing else; UPDATE,
-// DELETE and TRUNCATE are refused to the owner too.
+// tables. The role daybook_app may call these and read, and write snapshots, which are
+// a cache; UPDATE, DELETE and TRUNCATE of events are refused to the owner too.
 package postgres
 
 import (

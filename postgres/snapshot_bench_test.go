@@ -80,8 +80,8 @@ func newTill() daybook.AggregateID {
 }
 
 // BenchmarkEvery is what the distance between snapshots costs and saves: the time to
-// load a till of 10,000 events at a random point, and commands of 64 callers, each on a
-// till of its own that has 1,000 events, written with and without snapshots.
+// load a till of 10,000 events at a random point, the time it takes to read back and
+// keep what 1,000 new events come to, and the room that it takes.
 func BenchmarkEvery(b *testing.B) {
 	for _, every := range []int{10, 50, 100, 200, 500} {
 		db, book := newTills(b)
@@ -91,25 +91,8 @@ func BenchmarkEvery(b *testing.B) {
 		if _, err := repo.Keep(b.Context(), id); err != nil {
 			b.Fatal(err)
 		}
-		b.Run(fmt.Sprintf("load/%d", every), func(b *testing.B) {
-			for b.Loop() {
-				if _, err := repo.LoadAt(b.Context(), id, daybook.AtSequence(1+rand.Int64N(10_000))); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(fmt.Sprintf("write/%d", every), func(b *testing.B) {
-			// One append of 10 and what it costs to keep what comes of it.
-			one := newTill()
-			from := 0
-			for b.Loop() {
-				payInto(b, book, one, from, from+1000)
-				from += 1000
-				if _, err := repo.Keep(b.Context(), one); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		b.Run(fmt.Sprintf("load/%d", every), func(b *testing.B) { loadAnywhere(b, repo, id) })
+		b.Run(fmt.Sprintf("keep/%d", every), func(b *testing.B) { keepAgain(b, book, repo) })
 		conn, err := db.pool.Acquire(b.Context())
 		if err != nil {
 			b.Fatal(err)
@@ -123,30 +106,63 @@ func BenchmarkEvery(b *testing.B) {
 	}
 }
 
-// BenchmarkExecuteKeeping is commands of 64 callers, each on a till of its own.
+func loadAnywhere(b *testing.B, repo *tillRepository, id daybook.AggregateID) {
+	b.Helper()
+	var times []time.Duration
+	for b.Loop() {
+		times = append(times, timed(b, func(ctx context.Context) (till, error) {
+			loaded, err := repo.LoadAt(ctx, id, daybook.AtSequence(1+int64(anyOf(10_000))))
+			return loaded.State, err
+		}))
+	}
+	b.ReportMetric(float64(median(times).Microseconds()), "median-µs")
+}
+
+func keepAgain(b *testing.B, book *daybook.Book, repo *tillRepository) {
+	b.Helper()
+	id := newTill()
+	var times []time.Duration
+	for from := 0; b.Loop(); from += 1000 {
+		payInto(b, book, id, from, from+1000)
+		times = append(times, timed(b, func(ctx context.Context) (till, error) {
+			_, err := repo.Keep(ctx, id)
+			return till{}, err
+		}))
+	}
+	b.ReportMetric(float64(median(times).Nanoseconds())/1e6, "median-µs/event")
+}
+
+// BenchmarkExecuteKeeping is commands of 64 callers, each on a till of its own, and all
+// on one ("front"). 0 is without snapshots.
 func BenchmarkExecuteKeeping(b *testing.B) {
 	for _, every := range []int{0, 10, 50, 100, 200, 500} {
-		b.Run(fmt.Sprint(every), func(b *testing.B) {
-			_, book := newTills(b)
-			var opts []daybook.RepositoryOption
-			if every > 0 {
-				opts = append(opts, daybook.Snapshots{Every: every})
-			}
-			repo := daybook.NewRepository(book, tills, opts...)
-			spread(b, 64, func(add func() bool) {
-				id := newTill()
-				for n := 0; add(); n++ {
-					if _, err := repo.Execute(b.Context(), id, payment(n)); err != nil {
-						b.Error(err)
-						return
-					}
+		for _, front := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%d/front=%v", every, front), func(b *testing.B) {
+				_, book := newTills(b)
+				var opts []daybook.RepositoryOption
+				if every > 0 {
+					opts = append(opts, daybook.Snapshots{Every: every})
 				}
+				repo := daybook.NewRepository(book, tills, opts...)
+				one := newTill()
+				spread(b, 64, func(add func() bool) {
+					id := newTill()
+					if front {
+						id = one
+					}
+					for n := 0; add(); n++ {
+						if _, err := repo.Execute(b.Context(), id, payment(n)); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+				if err := repo.Flush(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(repo.SnapshotStats().Written), "snapshots")
 			})
-			if err := repo.Flush(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-			b.ReportMetric(float64(repo.SnapshotStats().Written), "snapshots")
-		})
+		}
 	}
 }
 
@@ -160,28 +176,35 @@ FROM daybook.events AS e
 WHERE e.book_id = $1 AND e.aggregate_id = $2 AND e.sequence_number > (SELECT sequence_number FROM kept)
 ORDER BY e.sequence_number`
 
-// BenchmarkResume loads a till of 10,000 events in turns: with a snapshot 100 behind,
-// by hand with the same, and by a full replay; and then the first at random points of
-// every kind, with snapshots along the way. It reports medians as ratios.
-func BenchmarkResume(b *testing.B) {
-	db, book := newTills(b)
+// loadTill is a load of a till at a point, to be timed.
+func loadTill(repo *tillRepository, id daybook.AggregateID, at daybook.Point) func(context.Context) (till, error) {
+	return func(ctx context.Context) (till, error) {
+		loaded, err := repo.LoadAt(ctx, id, at)
+		return loaded.State, err
+	}
+}
+
+// keptBehind makes a till of 10,000 events with a snapshot 100 behind.
+func keptBehind(b *testing.B, book *daybook.Book) (*tillRepository, daybook.AggregateID) {
+	b.Helper()
 	id := newTill()
+	repo := daybook.NewRepository(book, tills, daybook.Snapshots{Every: 9_900, CheckOneIn: -1})
 	payInto(b, book, id, 0, 9_900)
-	behind := daybook.NewRepository(book, tills, daybook.Snapshots{Every: 9_900, CheckOneIn: -1})
-	if _, err := behind.Keep(b.Context(), id); err != nil {
+	if _, err := repo.Keep(b.Context(), id); err != nil {
 		b.Fatal(err)
 	}
 	payInto(b, book, id, 9_900, 10_000)
-	plain := daybook.NewRepository(book, tills)
+	return repo, id
+}
+
+// BenchmarkResume loads a till of 10,000 events in turns: with a snapshot 100 behind,
+// by hand with the same, and by a full replay. It reports medians as ratios.
+func BenchmarkResume(b *testing.B) {
+	db, book := newTills(b)
+	behind, id := keptBehind(b, book)
 	number, err := db.OpenBook(b.Context(), "main")
 	if err != nil {
 		b.Fatal(err)
-	}
-	load := func(repo *tillRepository, id daybook.AggregateID, at daybook.Point) func(context.Context) (till, error) {
-		return func(ctx context.Context) (till, error) {
-			loaded, err := repo.LoadAt(ctx, id, at)
-			return loaded.State, err
-		}
 	}
 	byHand := func(ctx context.Context) (state till, err error) {
 		rows, err := db.pool.Query(ctx, handSQL, int64(number), [16]byte(id.ID))
@@ -206,19 +229,25 @@ func BenchmarkResume(b *testing.B) {
 		}
 		return state, rows.Err()
 	}
-	b.Run("load", func(b *testing.B) {
-		var kept, hand, full []time.Duration
-		for b.Loop() {
-			kept = append(kept, timed(b, load(behind, id, daybook.Point{})))
-			hand = append(hand, timed(b, byHand))
-			if len(full) < 20 {
-				full = append(full, timed(b, load(plain, id, daybook.Point{})))
-			}
+	plain := daybook.NewRepository(book, tills)
+	var kept, hand, full []time.Duration
+	for b.Loop() {
+		kept = append(kept, timed(b, loadTill(behind, id, daybook.Point{})))
+		hand = append(hand, timed(b, byHand))
+		if len(full) < 20 {
+			full = append(full, timed(b, loadTill(plain, id, daybook.Point{})))
 		}
-		b.ReportMetric(float64(median(kept).Microseconds()), "kept-µs")
-		b.ReportMetric(float64(median(kept))/float64(median(hand)), "kept/hand")
-		b.ReportMetric(float64(median(full))/float64(median(kept)), "full/kept")
-	})
+	}
+	b.ReportMetric(float64(median(kept).Microseconds()), "kept-µs")
+	b.ReportMetric(float64(median(kept))/float64(median(hand)), "kept/hand")
+	b.ReportMetric(float64(median(full))/float64(median(kept)), "full/kept")
+}
+
+// BenchmarkPast loads a till of 10,000 events at random points of every kind, in turns
+// with the present of one whose snapshot is 100 behind. It reports ratios.
+func BenchmarkPast(b *testing.B) {
+	_, book := newTills(b)
+	behind, id := keptBehind(b, book)
 	past := newTill()
 	payInto(b, book, past, 0, 10_000)
 	repo := daybook.NewRepository(book, tills, daybook.Snapshots{CheckOneIn: -1})
@@ -241,13 +270,18 @@ func BenchmarkResume(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			var now, then []time.Duration
 			for b.Loop() {
-				now = append(now, timed(b, load(behind, id, daybook.Point{})))
-				then = append(then, timed(b, load(repo, past, point(records[rand.IntN(len(records))]))))
+				now = append(now, timed(b, loadTill(behind, id, daybook.Point{})))
+				then = append(then, timed(b, loadTill(repo, past, point(records[anyOf(len(records))]))))
 			}
 			b.ReportMetric(float64(median(then))/float64(median(now)), "median/load")
 			b.ReportMetric(float64(slices.Max(then))/float64(median(now)), "worst/load")
 		})
 	}
+}
+
+// anyOf is a number below n, by chance.
+func anyOf(n int) int {
+	return rand.IntN(n) //nolint:gosec // any point will do
 }
 
 func timed(b *testing.B, load func(context.Context) (till, error)) time.Duration {

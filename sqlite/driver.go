@@ -28,6 +28,7 @@ type DB struct {
 	writer  *sql.DB       // one connection: the file has one writer at a time anyway
 	turn    chan *session // holds its session while nobody writes; nil where it is to be made
 	readers *sql.DB
+	resumer *reader
 	now     func() time.Time
 	closed  atomic.Bool
 }
@@ -73,6 +74,7 @@ func open(ctx context.Context, path string) (_ *DB, err error) {
 	}
 	db.readers.SetMaxOpenConns(max(4, runtime.NumCPU()))
 	db.readers.SetMaxIdleConns(max(4, runtime.NumCPU()))
+	db.resumer = &reader{readers: db.readers, statements: map[string]*sql.Stmt{}}
 	return db, patient(ctx, func() error {
 		if err := checkSchema(ctx, db.writer); err != nil {
 			return err

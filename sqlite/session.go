@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"sync"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -22,6 +23,46 @@ type session struct {
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// reader is the readers with their statements, for queries that are short to run:
+// parsing them takes several times as long. A statement belongs to all connections and
+// ends with them.
+type reader struct {
+	readers    *sql.DB
+	mu         sync.Mutex
+	statements map[string]*sql.Stmt
+}
+
+func (r *reader) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if statement := r.statements[query]; statement != nil {
+		return statement, nil
+	}
+	statement, err := r.readers.PrepareContext(ctx, query) //nolint:sqlclosecheck // it ends with the readers
+	if err == nil {
+		r.statements[query] = statement
+	}
+	return statement, err
+}
+
+// QueryContext is that of the readers.
+func (r *reader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	statement, err := r.prepared(ctx, query) //nolint:sqlclosecheck // it ends with the readers
+	if err != nil {
+		return nil, err
+	}
+	return statement.QueryContext(ctx, args...)
+}
+
+// QueryRowContext is that of the readers.
+func (r *reader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	statement, err := r.prepared(ctx, query) //nolint:sqlclosecheck // it ends with the readers
+	if err != nil {
+		return r.readers.QueryRowContext(ctx, query, args...) // which says what is wrong
+	}
+	return statement.QueryRowContext(ctx, args...)
 }
 
 func (s *session) prepared(ctx context.Context, query string) (*sql.Stmt, error) {

@@ -71,12 +71,12 @@ func (db *DB) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQ
 	id := q.Aggregate.ID.String()
 	err = patient(ctx, func() error {
 		start := int64(1)
-		row := db.readers.QueryRowContext(ctx, selectKept, book, id, foldText(q.Fold), orMax(q.UntilSequence), orMax(q.SnapshotUntil), orMax(q.UntilPosition), recorded, orForever(q.OccurredUntil))
+		row := db.resumer.QueryRowContext(ctx, selectKept, book, id, foldText(q.Fold), orMax(q.UntilSequence), orMax(q.SnapshotUntil), orMax(q.UntilPosition), recorded, orForever(q.OccurredUntil))
 		kept, err = scanSnapshot(row, &start)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		records, err = scan(ctx, db.readers, daybook.MaxPageBytes, selectResumed, book, q.Aggregate.Type, id, start,
+		records, err = scan(ctx, db.resumer, daybook.MaxPageBytes, selectResumed, book, q.Aggregate.Type, id, start,
 			orMax(q.UntilSequence), orMax(q.UntilPosition), recorded, q.Limit)
 		return err
 	})
