@@ -107,10 +107,17 @@ func cancelledHalfWay(s *scene) {
 	for i := range times(120) {
 		texts := slices.Repeat([]string{"x"}, 1+i%40)
 		e := entry(newAggregate(), daybook.NoEvents(), texts...)
+		// Alone, few appends are under way when they are cancelled. Behind a large one
+		// of the other handle they wait in the engine.
+		ahead := func() {}
+		if i%3 == 2 {
+			ahead = s.ahead(s.books[(i+1)%2])
+		}
 		// From cancelled at once to after it has ended.
 		ctx, cancel := context.WithTimeout(s.Context(), time.Duration(i)*40*time.Microsecond)
 		_, err := s.books[i%2].Append(ctx, e)
 		cancel()
+		ahead()
 		all = append(all, attempted{e, err})
 		s.honest(all[i])
 	}
@@ -122,6 +129,20 @@ func cancelledHalfWay(s *scene) {
 		s.honest(one)
 	}
 	s.append(entry(newAggregate(), daybook.NoEvents(), "the handle is still good"))
+}
+
+// ahead begins a large append. The function that it returns waits for its end.
+func (s *scene) ahead(book *daybook.Book) (wait func()) {
+	done := make(chan error, 1)
+	go func() {
+		_, err := book.Append(s.Context(), entry(newAggregate(), daybook.NoEvents(), slices.Repeat([]string{"x"}, 500)...))
+		done <- err
+	}()
+	return func() {
+		if err := <-done; err != nil {
+			s.Errorf("a large append beside one that is cancelled: %v", err)
+		}
+	}
 }
 
 // honest fails the test unless the answer to an append was true.
