@@ -2,11 +2,15 @@ package pgtest
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -195,6 +199,54 @@ func TestServer(t *testing.T) {
 			t.Errorf("error does not say why: %v", err)
 		}
 	})
+}
+
+// A server that ends by itself removes its pid file some time before its supervisor has
+// ended.
+func TestStopMeetsAServerThatIsEnding(t *testing.T) {
+	t.Parallel()
+	s := Start(t)
+	pid, err := postmaster(s.cluster.data())
+	if err != nil {
+		t.Fatal(err)
+	}
+	supervisor := parentOf(t, pid)
+	signal := func(pid int, signal syscall.Signal) {
+		if err := syscall.Kill(pid, signal); err != nil {
+			t.Error(err)
+		}
+	}
+	signal(supervisor, syscall.SIGSTOP)
+	signal(pid, syscall.SIGINT)
+	eventually(t, "the pid file is gone", func() bool {
+		_, err := pidFile(s.cluster.data())
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.cluster.stop() }()
+	select {
+	case err := <-stopped:
+		t.Errorf("stop did not wait: %v", err)
+		stopped <- nil
+	case <-time.After(100 * time.Millisecond):
+	}
+	signal(supervisor, syscall.SIGCONT)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func parentOf(t *testing.T, pid int) int {
+	t.Helper()
+	pairs, err := processes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(pairs, func(pair processPair) bool { return pair.pid == pid })
+	if i < 0 {
+		t.Fatalf("there is no process %d", pid)
+	}
+	return pairs[i].parent
 }
 
 func TestInitializedOnce(t *testing.T) {

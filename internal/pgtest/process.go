@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,6 +80,9 @@ func (p *process) stop(data string) error {
 	pid, err := postmaster(data)
 	if err == nil {
 		err = syscall.Kill(pid, syscall.SIGINT)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return p.wait() // it is ending by itself: the file goes first, the supervisor last
 	}
 	if err != nil {
 		return fmt.Errorf("stopping the server: %w", errors.Join(err, p.abandon()))
