@@ -2,10 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"maps"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,72 +91,6 @@ func (s *session) details(ctx context.Context, loaded account) (details, error) 
 		d.LastOccurredAt, d.LastRecordedAt = timeText(rec.OccurredAt), timeText(rec.RecordedAt)
 	}
 	return d, nil
-}
-
-func newAccounts(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "accounts",
-		Short: "List all accounts",
-		Long:  "List all accounts, by handle, as they are at one and the same position of the book.",
-		Args:  needs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.reading(cmd.Context(), func(ctx context.Context, s *session) error {
-				accounts, unreadable, err := s.everyAccount(ctx)
-				if err != nil {
-					return err
-				}
-				l := a.listing(accountColumns(), false)
-				for _, one := range accounts {
-					if err := l.add(accountRowOf(one)); err != nil {
-						return err
-					}
-				}
-				// An account that cannot be read hides no other, and is not
-				// passed over in silence either.
-				return errors.Join(l.close(), errors.Join(unreadable...))
-			})
-		},
-	}
-}
-
-// everyAccount folds the whole book in one pass, and returns the accounts in order
-// of their handles. Memory grows with the accounts, not with the events. Where an
-// event cannot be decoded or a balance not be counted, unreadable says so and the
-// account is left out.
-func (s *session) everyAccount(ctx context.Context) (accounts []account, unreadable []error, err error) {
-	head, err := s.book.Head(ctx)
-	if err != nil || head.Position == 0 {
-		return nil, nil, err
-	}
-	states := map[daybook.UUID]*account{}
-	broken := map[daybook.UUID]bool{}
-	for rec, err := range s.book.Read(ctx, daybook.Query{AggregateType: bank.AccountType, UntilPosition: head.Position}) {
-		if err != nil {
-			return nil, nil, err
-		}
-		id := rec.Aggregate.ID
-		if broken[id] {
-			continue
-		}
-		if states[id] == nil {
-			states[id] = &account{Aggregate: rec.Aggregate, State: bank.Accounts.Initial()}
-		}
-		if err := s.apply(states[id], rec); err != nil {
-			broken[id] = true
-			delete(states, id)
-			unreadable = append(unreadable, err)
-		}
-	}
-	for _, one := range slices.SortedFunc(maps.Values(states), func(x, y *account) int {
-		return strings.Compare(x.State.Handle, y.State.Handle)
-	}) {
-		if err := countable(*one); err != nil {
-			unreadable = append(unreadable, err)
-			continue
-		}
-		accounts = append(accounts, *one)
-	}
-	return accounts, unreadable, nil
 }
 
 // apply folds one record into an account.

@@ -18,6 +18,10 @@ var (
 	eventMembers   = []string{
 		"aggregate_id", "event_id", "event_type", "metadata", "occurred_at", "payload", "position", "recorded_at", "schema_version", "sequence_number",
 	}
+	currencyMembers = []string{
+		"accounts_closed", "accounts_not_opened", "accounts_open", "balance", "balance_minor", "currency", "deposited", "deposited_minor", "deposits",
+		"in_transit", "in_transit_minor", "transferred", "transferred_minor", "transfers", "withdrawals", "withdrawn", "withdrawn_minor",
+	}
 )
 
 type object = map[string]any
@@ -67,6 +71,10 @@ func TestTheJSONContract(t *testing.T) {
 			checkMembers(t, "show", shown, accountMembers, []string{"aggregate_id", "opened_at", "last_occurred_at", "last_recorded_at"})
 			replayed := decode[object](t, must(t, db, "replay", "alice", "-o", "json"))
 			checkMembers(t, "replay", replayed, accountMembers, []string{"events_replayed", "elapsed_microseconds", "loaded_balance_minor", "agrees"})
+
+			reported := decode[object](t, must(t, db, "report", "-o", "json"))
+			checkMembers(t, "report", reported, []string{"agrees", "currencies", "findings", "position", "recorded_at"})
+			checkMembers(t, "a currency", reported["currencies"].([]any)[0].(object), currencyMembers)
 
 			checkEvents(t, db)
 		})
@@ -119,6 +127,7 @@ func TestBothEnginesPrintTheSame(t *testing.T) {
 			"deposit alice 1 --expect 1", "balance alice --at-sequence 9", "balance alice --at-position 9", "balance carl",
 			"deposit alice 1 --occurred-at 9999-01-01T00:00:00Z", "close bob", "events", "events --reverse --limit 2",
 			"events --type MoneyDeposited", "history alice", "accounts", "replay bob --at-sequence 1", "show bob --at-position 2",
+			"accounts --at-position 3", "accounts --at-position 99", "accounts --as-of-occurred 2020-01-01T00:00:00Z", "report", "report --at-position 5",
 		} {
 			for _, format := range []string{"json", "table"} {
 				got := cli(t, db, append(strings.Fields(line), "-o", format)...)

@@ -20,13 +20,21 @@ type pointFlags struct {
 	asOf, asOfOccurred instant
 }
 
+// add gives a verb about one account the flags.
 func (p *pointFlags) add(cmd *cobra.Command) {
+	cmd.Flags().Var(&p.sequence, "at-sequence", "as after event `N` of the account; 0 is before the first")
+	p.addForBook(cmd)
+	oneOf(cmd, "at-sequence", "at-position", "as-of", "as-of-occurred")
+}
+
+// addForBook gives a verb about the whole book the flags, which are all but one: a
+// sequence number is that of one account.
+func (p *pointFlags) addForBook(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.Var(&p.sequence, "at-sequence", "as after event `N` of the account; 0 is before the first")
 	flags.Var(&p.position, "at-position", "as after position `P` of the book; 0 is before the first")
 	flags.Var(&p.asOf, "as-of", "as the book knew it at `TIME` (RFC 3339 with a zone)")
 	flags.Var(&p.asOfOccurred, "as-of-occurred", "as it was in the world at `TIME`, by what is known now")
-	oneOf(cmd, "at-sequence", "at-position", "as-of", "as-of-occurred")
+	oneOf(cmd, "at-position", "as-of", "as-of-occurred")
 }
 
 func (p *pointFlags) point() daybook.Point {
@@ -127,8 +135,9 @@ func (i *instant) Set(text string) error {
 	case err != nil || !instantForm.MatchString(text):
 		return errors.New("write the time as RFC 3339 has it, as in " + instantExample)
 	}
-	if value.IsZero() { // which to the library means none
-		return errors.New("the year 1 is out of range: use a time from year 1000 up to, not including, year 9000")
+	// The library has the same range, and takes the first moment of year 1 for none.
+	if year := value.UTC().Year(); year < 1000 || year >= 9000 {
+		return fmt.Errorf("the year %d is out of range: use a time from year 1000 up to, not including, year 9000", year)
 	}
 	i.value, i.given = value, true
 	return nil

@@ -18,6 +18,7 @@ const (
 	exitRefused     = 3
 	exitConflict    = 4
 	exitNotFound    = 5
+	exitDiffers     = 6
 	exitInterrupted = 130 // 128 + SIGINT, as shells have it
 )
 
@@ -28,6 +29,7 @@ var exitCodes = []struct {
 	code int
 }{
 	{errUsage, exitUsage},
+	{errDiffers, exitDiffers},
 	{daybook.ErrOutcomeUnknown, exitError},
 	{daybook.ErrConflict, exitConflict},
 	{daybook.ErrKeyReused, exitConflict},
@@ -98,6 +100,9 @@ func inFlags(err error) string {
 
 // errUsage: the program was called in a way it does not understand.
 var errUsage = errors.New("usage")
+
+// errDiffers: two answers of the book that must be one are not.
+var errDiffers = errors.New("differs")
 
 // usageError is errUsage around what is wrong with the call.
 type usageError struct{ err error }

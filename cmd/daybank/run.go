@@ -105,7 +105,7 @@ func (a *app) prepare(verb *cobra.Command) {
 func verbs(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newOpen(a), newDeposit(a), newWithdraw(a), newTransfer(a), newClose(a),
-		newBalance(a), newShow(a), newAccounts(a), newHistory(a), newEvents(a), newReplay(a),
+		newBalance(a), newShow(a), newAccounts(a), newReport(a), newHistory(a), newEvents(a), newReplay(a),
 		newImport(a), newMigrate(a), newDemo(a), newBench(a), newTorture(a), newVersion(a),
 	}
 }

@@ -55,9 +55,7 @@ func (a *app) load(ctx context.Context, s *session, handle string, at pointFlags
 	if err != nil {
 		return loaded, named(err, handle)
 	}
-	if loaded.Future || at.occurredInFuture() {
-		a.note("%s has not passed yet: this is the answer as of now, and it may still change", at.time())
-	}
+	a.noteFuture(at, loaded.Future)
 	if loaded.State.Status == bank.StatusNotOpened {
 		return loaded, notOpened(handle, a.book, at)
 	}
