@@ -18,6 +18,7 @@ var (
 	eventMembers   = []string{
 		"aggregate_id", "event_id", "event_type", "metadata", "occurred_at", "payload", "position", "recorded_at", "schema_version", "sequence_number",
 	}
+	movementMembers = []string{"amount", "amount_minor", "command", "counterparty", "reference"}
 	currencyMembers = []string{
 		"accounts_closed", "accounts_not_opened", "accounts_open", "balance", "balance_minor", "currency", "deposited", "deposited_minor", "deposits",
 		"in_transit", "in_transit_minor", "transferred", "transferred_minor", "transfers", "withdrawals", "withdrawn", "withdrawn_minor",
@@ -76,6 +77,17 @@ func TestTheJSONContract(t *testing.T) {
 			checkMembers(t, "report", reported, []string{"agrees", "currencies", "findings", "position", "recorded_at"})
 			checkMembers(t, "a currency", reported["currencies"].([]any)[0].(object), currencyMembers)
 
+			for _, event := range decode[[]object](t, must(t, db, "why", "alice", "-o", "json")) {
+				checkMembers(t, "an event of why", event, eventMembers, movementMembers, []string{"balance", "balance_minor"})
+			}
+			differing := decode[object](t, must(t, db, "diff", "alice", "--from", "0", "-o", "json"))
+			checkMembers(t, "diff", differing, []string{"account", "balance_change", "balance_change_minor", "changed", "events", "from", "to"})
+			checkMembers(t, "from", differing["from"].(object), accountMembers)
+			checkMembers(t, "to", differing["to"].(object), accountMembers)
+			for _, event := range differing["events"].([]any) {
+				checkMembers(t, "an event of diff", event.(object), eventMembers, movementMembers, []string{"change"})
+			}
+
 			checkEvents(t, db)
 		})
 	}
@@ -128,6 +140,7 @@ func TestBothEnginesPrintTheSame(t *testing.T) {
 			"deposit alice 1 --occurred-at 9999-01-01T00:00:00Z", "close bob", "events", "events --reverse --limit 2",
 			"events --type MoneyDeposited", "history alice", "accounts", "replay bob --at-sequence 1", "show bob --at-position 2",
 			"accounts --at-position 3", "accounts --at-position 99", "accounts --as-of-occurred 2020-01-01T00:00:00Z", "report", "report --at-position 5",
+			"why alice", "why bob --at-position 3", "diff alice --from 1 --to @4", "diff bob --from @1", "diff alice --from occurred:2020-01-01T00:00:00Z",
 		} {
 			for _, format := range []string{"json", "table"} {
 				got := cli(t, db, append(strings.Fields(line), "-o", format)...)
