@@ -60,7 +60,13 @@ func explainFlagError(cmd *cobra.Command, err error) error {
 // outputFormat is what results look like; the zero value is a table.
 type outputFormat string
 
-const formatJSON outputFormat = "json"
+const (
+	formatJSON outputFormat = "json"
+	// formatCSV is for the verbs that have the annotation printsCSV.
+	formatCSV outputFormat = "csv"
+)
+
+const printsCSV = "csv"
 
 func (f *outputFormat) Type() string { return "format" }
 
@@ -73,8 +79,8 @@ func (f *outputFormat) String() string {
 
 // Set reads what the user gave.
 func (f *outputFormat) Set(text string) error {
-	if text != "table" && text != string(formatJSON) {
-		return errors.New("write table or json")
+	if text != "table" && text != string(formatJSON) && text != string(formatCSV) {
+		return errors.New("write table or json, or csv for a statement")
 	}
 	*f = outputFormat(text)
 	return nil

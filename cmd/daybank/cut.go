@@ -62,7 +62,11 @@ func (a *app) cut(ctx context.Context, s *session, id daybook.AggregateID, at po
 // noteFuture says so where a point has not come yet; recorded is whether that is true
 // of its recorded time.
 func (a *app) noteFuture(at pointFlags, recorded bool) {
-	if recorded || at.occurredInFuture() {
-		a.note("%s has not passed yet: this is the answer as of now, and it may still change", at.time())
+	const provisional = "%s has not passed yet: this is the answer as of now, and it may still change"
+	if recorded {
+		a.note(provisional, at.asOf.String())
+	}
+	if at.occurredInFuture() {
+		a.note(provisional, at.asOfOccurred.String())
 	}
 }

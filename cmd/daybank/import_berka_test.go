@@ -117,6 +117,8 @@ func TestImportOfBerka(t *testing.T) {
 			checkBalances(t, db, want)
 			checkDayEnds(t, book, want)
 			checkDaysByLoadAt(t, book, want)
+			checkMonths(t, book, want)
+			checkYears(t, db, want)
 
 			head, err := book.Head(t.Context())
 			if err != nil {

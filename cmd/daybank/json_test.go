@@ -18,7 +18,11 @@ var (
 	eventMembers   = []string{
 		"aggregate_id", "event_id", "event_type", "metadata", "occurred_at", "payload", "position", "recorded_at", "schema_version", "sequence_number",
 	}
-	movementMembers = []string{"amount", "amount_minor", "command", "counterparty", "reference"}
+	movementMembers  = []string{"amount", "amount_minor", "command", "counterparty", "reference"}
+	statementMembers = []string{
+		"account", "by", "closing_balance", "closing_balance_minor", "credits", "credits_minor", "currency", "debits", "debits_minor",
+		"events", "from", "opening_balance", "opening_balance_minor", "owner", "position", "to",
+	}
 	currencyMembers = []string{
 		"accounts_closed", "accounts_not_opened", "accounts_open", "balance", "balance_minor", "currency", "deposited", "deposited_minor", "deposits",
 		"in_transit", "in_transit_minor", "transferred", "transferred_minor", "transfers", "withdrawals", "withdrawn", "withdrawn_minor",
@@ -88,6 +92,12 @@ func TestTheJSONContract(t *testing.T) {
 				checkMembers(t, "an event of diff", event.(object), eventMembers, movementMembers, []string{"change"})
 			}
 
+			stated := decode[object](t, must(t, db, "statement", "alice", "-o", "json"))
+			checkMembers(t, "statement", stated, statementMembers)
+			for _, event := range stated["events"].([]any) {
+				checkMembers(t, "an event of statement", event.(object), eventMembers, movementMembers, []string{"balance", "balance_minor"})
+			}
+
 			checkEvents(t, db)
 		})
 	}
@@ -141,6 +151,7 @@ func TestBothEnginesPrintTheSame(t *testing.T) {
 			"events --type MoneyDeposited", "history alice", "accounts", "replay bob --at-sequence 1", "show bob --at-position 2",
 			"accounts --at-position 3", "accounts --at-position 99", "accounts --as-of-occurred 2020-01-01T00:00:00Z", "report", "report --at-position 5",
 			"why alice", "why bob --at-position 3", "diff alice --from 1 --to @4", "diff bob --from @1", "diff alice --from occurred:2020-01-01T00:00:00Z",
+			"statement alice", "statement alice -o csv", "statement bob --by recorded --at-position 3", "statement bob --to 2020-01-01",
 		} {
 			for _, format := range []string{"json", "table"} {
 				got := cli(t, db, append(strings.Fields(line), "-o", format)...)

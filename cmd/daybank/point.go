@@ -51,14 +51,6 @@ func (p *pointFlags) point() daybook.Point {
 	return daybook.Point{}
 }
 
-// time is the time asked for, as text.
-func (p *pointFlags) time() string {
-	if p.asOf.given {
-		return p.asOf.String()
-	}
-	return p.asOfOccurred.String()
-}
-
 // occurredInFuture is by this machine's clock: the book's is not asked, because no
 // clock decides what is known to occur.
 func (p *pointFlags) occurredInFuture() bool {

@@ -71,9 +71,9 @@ the past, is worked out from what was written down.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.db, "db", "", "the database: sqlite:FILE or postgres://… (default $DAYBANK_DB, else "+defaultDSN+")")
 	flags.StringVar(&a.book, "book", "main", "the book in the database")
-	flags.VarP(&a.format, "output", "o", "what results look like: table or json")
+	flags.VarP(&a.format, "output", "o", "what results look like: table or json, or csv for a statement")
 	// The only error is a flag that does not exist.
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "csv"}, cobra.ShellCompDirectiveNoFileComp))
 
 	root.AddCommand(verbs(a)...)
 	for _, verb := range root.Commands() {
@@ -96,6 +96,9 @@ func (a *app) prepare(verb *cobra.Command) {
 		if cmd.Flags().Changed("db") && a.db == "" {
 			return usage("--db names no database: %s", dsnForms)
 		}
+		if a.format == formatCSV && cmd.Annotations[printsCSV] == "" {
+			return usage("-o csv: %s prints no CSV, only statement does: write table or json", cmd.Name())
+		}
 		return body(cmd, args)
 	}
 }
@@ -106,7 +109,7 @@ func verbs(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newOpen(a), newDeposit(a), newWithdraw(a), newTransfer(a), newClose(a),
 		newBalance(a), newShow(a), newAccounts(a), newReport(a), newHistory(a), newEvents(a), newReplay(a),
-		newDiff(a), newWhy(a),
+		newDiff(a), newWhy(a), newStatement(a),
 		newImport(a), newMigrate(a), newDemo(a), newBench(a), newTorture(a), newVersion(a),
 	}
 }

@@ -10,25 +10,9 @@ import (
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
-	"github.com/daybook-go/daybook/sqlite"
 )
 
-// rawBook opens the main book past the bank: facts can be appended that no command
-// would record.
-func rawBook(t *testing.T, db string) *daybook.Book {
-	t.Helper()
-	driver, err := sqlite.Open(t.Context(), strings.TrimPrefix(db, "sqlite:"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = driver.Close() })
-	book, err := daybook.Open(t.Context(), driver, "main", bank.Events)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return book
-}
-
+// appendFacts records what no command would.
 func appendFacts(t *testing.T, book *daybook.Book, handle string, events ...daybook.Event) {
 	t.Helper()
 	if _, err := book.Append(t.Context(), daybook.Entry{Aggregate: bank.AccountID(handle), Expected: daybook.Any(), Events: events}); err != nil {
@@ -75,7 +59,7 @@ func TestReportDiffers(t *testing.T) {
 			must(t, db, "deposit", "alice", "100")
 			must(t, db, "open", "bob", "--owner", "Bob")
 			must(t, db, "open", "yuko", "--owner", "Yuko", "--currency", "JPY")
-			book := rawBook(t, db)
+			book := openBook(t, db)
 			for handle, event := range test.facts {
 				appendFacts(t, book, handle, daybook.Event{Data: event})
 			}
@@ -104,7 +88,7 @@ func TestReportAgreesAtEveryPoint(t *testing.T) {
 	db := inFile(t, t.TempDir())
 	must(t, db, "open", "alice", "--owner", "Alice", "--occurred-at", "2020-01-03T00:00:00Z")
 	must(t, db, "open", "bob", "--owner", "Bob", "--occurred-at", "2020-01-01T00:00:00Z")
-	book := rawBook(t, db)
+	book := openBook(t, db)
 	day := func(n int) time.Time { return time.Date(2020, 1, n, 0, 0, 0, 0, time.UTC) }
 	appendFacts(t, book, "alice", daybook.Event{Data: bank.MoneyDeposited{Amount: 500}, OccurredAt: day(2)})
 	appendFacts(t, book, "never", daybook.Event{Data: bank.MoneyDeposited{Amount: 7}, OccurredAt: day(2)})
@@ -153,7 +137,7 @@ func TestReportCountsBeyondAnInt64(t *testing.T) {
 	t.Parallel()
 	db := inFile(t, t.TempDir())
 	must(t, db, "migrate")
-	book := rawBook(t, db)
+	book := openBook(t, db)
 	const accounts = 1100
 	var entries []daybook.Entry
 	for i := range accounts {
