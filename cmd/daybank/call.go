@@ -26,9 +26,16 @@ func needs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// oneOf makes a verb refuse more than one of the flags named.
+// oneOf makes a verb refuse more than one of the flags named, beside what it refuses
+// already.
 func oneOf(cmd *cobra.Command, names ...string) {
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+	before := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if before != nil {
+			if err := before(cmd, args); err != nil {
+				return err
+			}
+		}
 		var given []string
 		for _, name := range names {
 			if cmd.Flags().Changed(name) {

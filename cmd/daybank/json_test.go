@@ -77,30 +77,38 @@ func TestTheJSONContract(t *testing.T) {
 			replayed := decode[object](t, must(t, db, "replay", "alice", "-o", "json"))
 			checkMembers(t, "replay", replayed, accountMembers, []string{"events_replayed", "elapsed_microseconds", "loaded_balance_minor", "agrees"})
 
-			reported := decode[object](t, must(t, db, "report", "-o", "json"))
-			checkMembers(t, "report", reported, []string{"agrees", "currencies", "findings", "position", "recorded_at"})
-			checkMembers(t, "a currency", reported["currencies"].([]any)[0].(object), currencyMembers)
-
-			for _, event := range decode[[]object](t, must(t, db, "why", "alice", "-o", "json")) {
-				checkMembers(t, "an event of why", event, eventMembers, movementMembers, []string{"balance", "balance_minor"})
-			}
-			differing := decode[object](t, must(t, db, "diff", "alice", "--from", "0", "-o", "json"))
-			checkMembers(t, "diff", differing, []string{"account", "balance_change", "balance_change_minor", "changed", "events", "from", "to"})
-			checkMembers(t, "from", differing["from"].(object), accountMembers)
-			checkMembers(t, "to", differing["to"].(object), accountMembers)
-			for _, event := range differing["events"].([]any) {
-				checkMembers(t, "an event of diff", event.(object), eventMembers, movementMembers, []string{"change"})
-			}
-
-			stated := decode[object](t, must(t, db, "statement", "alice", "-o", "json"))
-			checkMembers(t, "statement", stated, statementMembers)
-			for _, event := range stated["events"].([]any) {
-				checkMembers(t, "an event of statement", event.(object), eventMembers, movementMembers, []string{"balance", "balance_minor"})
-			}
-
+			checkTravel(t, db)
 			checkEvents(t, db)
 		})
 	}
+}
+
+func checkTravel(t *testing.T, db string) {
+	t.Helper()
+	reported := decode[object](t, must(t, db, "report", "-o", "json"))
+	checkMembers(t, "report", reported, []string{"agrees", "currencies", "findings", "position", "recorded_at"})
+	checkMembers(t, "a currency", reported["currencies"].([]any)[0].(object), currencyMembers)
+
+	for _, event := range decode[[]object](t, must(t, db, "why", "alice", "-o", "json")) {
+		checkMembers(t, "an event of why", event, eventMembers, movementMembers, []string{"balance", "balance_minor"})
+	}
+	differing := decode[object](t, must(t, db, "diff", "alice", "--from", "0", "-o", "json"))
+	checkMembers(t, "diff", differing, []string{"account", "balance_change", "balance_change_minor", "changed", "events", "from", "to"})
+	checkMembers(t, "from", differing["from"].(object), accountMembers)
+	checkMembers(t, "to", differing["to"].(object), accountMembers)
+	for _, event := range differing["events"].([]any) {
+		checkMembers(t, "an event of diff", event.(object), eventMembers, movementMembers, []string{"change"})
+	}
+
+	stated := decode[object](t, must(t, db, "statement", "alice", "-o", "json"))
+	checkMembers(t, "statement", stated, statementMembers)
+	for _, event := range stated["events"].([]any) {
+		checkMembers(t, "an event of statement", event.(object), eventMembers, movementMembers, []string{"balance", "balance_minor"})
+	}
+
+	plottedLine := decode[object](t, must(t, db, "plot", "alice", "-o", "json"))
+	checkMembers(t, "plot", plottedLine, []string{"account", "by", "currency", "out", "points", "position", "to"})
+	checkMembers(t, "a point of plot", plottedLine["points"].([]any)[0].(object), []string{"at", "balance", "balance_minor"})
 }
 
 func checkEvents(t *testing.T, db string) {
@@ -152,6 +160,7 @@ func TestBothEnginesPrintTheSame(t *testing.T) {
 			"accounts --at-position 3", "accounts --at-position 99", "accounts --as-of-occurred 2020-01-01T00:00:00Z", "report", "report --at-position 5",
 			"why alice", "why bob --at-position 3", "diff alice --from 1 --to @4", "diff bob --from @1", "diff alice --from occurred:2020-01-01T00:00:00Z",
 			"statement alice", "statement alice -o csv", "statement bob --by recorded --at-position 3", "statement bob --to 2020-01-01",
+			"plot alice --to 2020-01-01", "plot bob --width 10",
 		} {
 			for _, format := range []string{"json", "table"} {
 				got := cli(t, db, append(strings.Fields(line), "-o", format)...)

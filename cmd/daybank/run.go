@@ -26,6 +26,7 @@ type app struct {
 	format outputFormat
 
 	pretty  bool // stdout is a terminal that wants rules and bold type
+	width   int  // of the terminal that stdout is, else 0
 	running bool // a verb has begun, so an error is not about how it was called
 }
 
@@ -34,7 +35,7 @@ type app struct {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	a := &app{
 		stdin: stdin, stdout: bufio.NewWriterSize(reader{stdout}, 64<<10), stderr: stderr, getenv: getenv,
-		pretty: isTerminal(stdout) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb",
+		pretty: isTerminal(stdout) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb", width: terminalWidth(stdout),
 	}
 	root := newRoot(a) //nolint:contextcheck // a verb gets the context that ExecuteContext is given
 	root.SetArgs(args)
@@ -109,7 +110,7 @@ func verbs(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newOpen(a), newDeposit(a), newWithdraw(a), newTransfer(a), newClose(a),
 		newBalance(a), newShow(a), newAccounts(a), newReport(a), newHistory(a), newEvents(a), newReplay(a),
-		newDiff(a), newWhy(a), newStatement(a),
+		newDiff(a), newWhy(a), newStatement(a), newPlot(a),
 		newImport(a), newMigrate(a), newDemo(a), newBench(a), newTorture(a), newVersion(a),
 	}
 }
@@ -132,6 +133,16 @@ func (r reader) Write(text []byte) (int, error) {
 		err = fmt.Errorf("%w: %w", errReaderGone, err)
 	}
 	return n, err
+}
+
+// terminalWidth is how many columns the terminal w has; 0 where w is none or does not say.
+func terminalWidth(w io.Writer) int {
+	if file, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(file.Fd())); err == nil {
+			return columns
+		}
+	}
+	return 0
 }
 
 // isTerminal reports whether w is a terminal.
