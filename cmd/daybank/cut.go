@@ -24,7 +24,7 @@ func (c cut) includes(rec daybook.Recorded) bool {
 // query is what there is to read for the cut, of one account or, where id is zero, of
 // all; false where it is nothing.
 func (c cut) query(id daybook.AggregateID) (daybook.Query, bool) {
-	q := daybook.Query{Aggregate: id, UntilPosition: c.position}
+	q := daybook.Query{Aggregate: id, UntilPosition: c.position, OccurredUntil: c.occurredBy.value}
 	if id.IsZero() {
 		q.AggregateType = bank.AccountType
 	}

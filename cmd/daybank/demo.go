@@ -176,6 +176,7 @@ func (t *tour) steps() []step {
 		{"Nobody changes what was written: SQL, past the library", t.tamper},
 		{"The balance is the fold of the events", t.replay},
 		{"The balance at every point of the past", t.past},
+		{"What was known when: a payment that comes in too late", t.late},
 		{"10,000 events on one account", t.bulk},
 	}
 }
@@ -238,7 +239,7 @@ func (t *tour) goodbye(dir string) error {
 		at = "daybank --book " + t.app.book // never a password, nor what a shell would not take
 	}
 	t.say("The book stays in the database. Look at it (daybank, or: go run ./cmd/daybank; the same --db):")
-	for _, verb := range []string{"history alice", "balance alice --at-sequence 2", "replay carol", "events --type TransferSent -o json"} {
+	for _, verb := range []string{"history alice", "diff alice --from 2 --to 5", "statement dora --to 2026-01-04", "plot carol", "replay carol", "events --type TransferSent -o json"} {
 		t.command("%s %s", at, verb)
 	}
 	return t.flush()

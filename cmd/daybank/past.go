@@ -15,10 +15,11 @@ type past struct {
 
 // past returns the events of an account that one of the cuts shows, in the order they
 // were recorded.
-func (s *session) past(ctx context.Context, id daybook.AggregateID, cuts ...cut) (events []past, err error) {
-	var widest cut
-	for _, c := range cuts {
-		widest.position = max(widest.position, c.position)
+func (s *session) past(ctx context.Context, id daybook.AggregateID, first cut, others ...cut) (events []past, err error) {
+	cuts := append([]cut{first}, others...)
+	widest := first
+	for _, c := range others {
+		widest = cut{position: max(widest.position, c.position)}
 	}
 	q, any := widest.query(id)
 	if !any {

@@ -14,7 +14,9 @@ import (
 	"github.com/daybook-go/daybook/bank"
 )
 
-// pointFlags are the flags that say as of when; none of them means now.
+// pointFlags are the flags that say as of when; none of them means now. They are one of
+// the first three, or asOfOccurred, or both: what the book knew at one moment of what
+// had happened by another.
 type pointFlags struct {
 	sequence, position number
 	asOf, asOfOccurred instant
@@ -24,7 +26,7 @@ type pointFlags struct {
 func (p *pointFlags) add(cmd *cobra.Command) {
 	cmd.Flags().Var(&p.sequence, "at-sequence", "as after event `N` of the account; 0 is before the first")
 	p.addForBook(cmd)
-	oneOf(cmd, "at-sequence", "at-position", "as-of", "as-of-occurred")
+	oneOf(cmd, "at-sequence", "at-position", "as-of")
 }
 
 // addForBook gives a verb about the whole book the flags, which are all but one: a
@@ -33,22 +35,23 @@ func (p *pointFlags) addForBook(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.Var(&p.position, "at-position", "as after position `P` of the book; 0 is before the first")
 	flags.Var(&p.asOf, "as-of", "as the book knew it at `TIME` (RFC 3339 with a zone)")
-	flags.Var(&p.asOfOccurred, "as-of-occurred", "as it was in the world at `TIME`, by what is known now")
-	oneOf(cmd, "at-position", "as-of", "as-of-occurred")
+	flags.Var(&p.asOfOccurred, "as-of-occurred", "as it was in the world at `TIME`, by what is known now, or at the moment that another of these flags gives")
+	oneOf(cmd, "at-position", "as-of")
 }
 
-func (p *pointFlags) point() daybook.Point {
+func (p *pointFlags) point() (point daybook.Point) {
 	switch {
 	case p.sequence.given:
-		return daybook.AtSequence(p.sequence.value)
+		point = daybook.AtSequence(p.sequence.value)
 	case p.position.given:
-		return daybook.AtPosition(p.position.value)
+		point = daybook.AtPosition(p.position.value)
 	case p.asOf.given:
-		return daybook.AsOf(p.asOf.value)
-	case p.asOfOccurred.given:
-		return daybook.AsOfOccurred(p.asOfOccurred.value)
+		point = daybook.AsOf(p.asOf.value)
 	}
-	return daybook.Point{}
+	if p.asOfOccurred.given {
+		point = point.OccurredBy(p.asOfOccurred.value)
+	}
+	return point
 }
 
 // occurredInFuture is by this machine's clock: the book's is not asked, because no

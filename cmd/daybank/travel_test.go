@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -53,27 +54,74 @@ func newJourney(t *testing.T, db string) journey {
 	return j
 }
 
-// placed is a point, as flags and as the library has it.
+// placed is a point, as flags, as the library has it, and as what it must show.
 type placed struct {
 	flags []string
 	point daybook.Point
+	shows func(daybook.Recorded) bool
 }
 
-// points are every position, every recorded and occurred time there is, and the
-// microseconds right before those.
+// points are every position, every recorded and occurred time there is, the microseconds
+// right before those, and each of the first two with each of the last.
 func (j journey) points() (points []placed) {
-	points = append(points, placed{[]string{"--at-position", "0"}, daybook.AtPosition(0)})
+	everything := func(daybook.Recorded) bool { return true }
+	known := []placed{{nil, daybook.Point{}, everything}, {[]string{"--at-position", "0"}, daybook.AtPosition(0), func(daybook.Recorded) bool { return false }}}
+	happened := []placed{{nil, daybook.Point{}, everything}}
 	for _, rec := range j.events {
-		points = append(points, placed{[]string{"--at-position", strconv.FormatInt(rec.Position, 10)}, daybook.AtPosition(rec.Position)})
-		for _, at := range []time.Time{rec.RecordedAt, rec.RecordedAt.Add(-time.Microsecond)} {
-			points = append(points, placed{[]string{"--as-of", timeText(at)}, daybook.AsOf(at)})
-		}
-		for _, at := range []time.Time{rec.OccurredAt, rec.OccurredAt.Add(-time.Microsecond)} {
-			points = append(points, placed{[]string{"--as-of-occurred", timeText(at)}, daybook.AsOfOccurred(at)})
+		known = append(known, placed{
+			[]string{"--at-position", strconv.FormatInt(rec.Position, 10)}, daybook.AtPosition(rec.Position),
+			func(other daybook.Recorded) bool { return other.Position <= rec.Position },
+		})
+		for _, early := range []time.Duration{0, time.Microsecond} {
+			at := rec.RecordedAt.Add(-early)
+			known = append(known, placed{[]string{"--as-of", timeText(at)}, daybook.AsOf(at), func(other daybook.Recorded) bool { return !other.RecordedAt.After(at) }})
+			o := rec.OccurredAt.Add(-early)
+			happened = append(happened, placed{
+				[]string{"--as-of-occurred", timeText(o)}, daybook.AsOfOccurred(o), func(other daybook.Recorded) bool { return !other.OccurredAt.After(o) },
+			})
 		}
 	}
+	known, happened = distinct(known), distinct(happened)
+	for i, k := range known {
+		for n, h := range happened {
+			if i > 0 && n > 0 && (i+n)%23 != 0 {
+				continue // some of the combinations will do
+			}
+			point := k.point
+			if h.flags != nil {
+				at, _ := time.Parse(time.RFC3339Nano, h.flags[1])
+				point = point.OccurredBy(at)
+			}
+			points = append(points, placed{slices.Concat(k.flags, h.flags), point, func(rec daybook.Recorded) bool { return k.shows(rec) && h.shows(rec) }})
+		}
+	}
+	return points
+}
+
+func distinct(points []placed) []placed {
 	slices.SortFunc(points, func(x, y placed) int { return slices.Compare(x.flags, y.flags) })
 	return slices.CompactFunc(points, func(x, y placed) bool { return slices.Equal(x.flags, y.flags) })
+}
+
+// balance adds up what a point must show of an account, without any of our folds.
+func (j journey) balance(t *testing.T, handle string, at placed) (sum int64) {
+	t.Helper()
+	for _, rec := range j.events {
+		if rec.Aggregate != bank.AccountID(handle) || !at.shows(rec) {
+			continue
+		}
+		var payload struct {
+			Amount int64 `json:"amount"`
+		}
+		if err := json.Unmarshal(rec.Payload, &payload); err != nil {
+			t.Fatal(err)
+		}
+		if rec.EventType == "TransferSent" {
+			payload.Amount = -payload.Amount
+		}
+		sum += payload.Amount
+	}
+	return sum
 }
 
 // All accounts at one point are each account at that point, as the library loads it. The
@@ -91,6 +139,9 @@ func TestAllAccountsAtEveryPoint(t *testing.T) {
 					loaded, err := repository.LoadAt(t.Context(), bank.AccountID(handle), at.point)
 					if err != nil {
 						t.Fatal(err)
+					}
+					if balance := j.balance(t, handle, at); balance != loaded.State.Balance {
+						t.Errorf("%s %v: %d, want %d", handle, at.flags, loaded.State.Balance, balance)
 					}
 					sum += loaded.State.Balance
 					if loaded.SequenceNumber > 0 {
@@ -110,7 +161,7 @@ func TestAllAccountsAtEveryPoint(t *testing.T) {
 					if string(c.BalanceMinor) != strconv.FormatInt(sum, 10) {
 						t.Errorf("%v: the report has %s, the accounts come to %d", at.flags, c.BalanceMinor, sum)
 					}
-					if at.flags[0] != "--at-position" && c.InTransit != "0.00" {
+					if !slices.Contains(at.flags, "--at-position") && c.InTransit != "0.00" {
 						t.Errorf("%v: %s is in transit", at.flags, c.InTransit)
 					}
 				}
@@ -135,6 +186,13 @@ func TestDiffAndWhyAtEveryPoint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if balance := cli(t, j.db, append([]string{"balance", "alice", "-o", "json"}, at.flags...)...); balance.code == exitOK {
+			if diff := cmp.Diff(accountRowOf(loaded), decode[accountRow](t, balance.stdout)); diff != "" {
+				t.Errorf("balance %v (-library +balance):\n%s", at.flags, diff)
+			}
+		} else if balance.code != exitNotFound || loaded.State.Status != bank.StatusNotOpened {
+			t.Errorf("balance %v: exit code %d", at.flags, balance.code)
+		}
 		got := cli(t, j.db, append([]string{"why", "alice", "-o", "json"}, at.flags...)...)
 		if loaded.State.Status == bank.StatusNotOpened {
 			if got.code != exitNotFound || got.stdout != "" {
@@ -146,7 +204,7 @@ func TestDiffAndWhyAtEveryPoint(t *testing.T) {
 		if last := reasons[len(reasons)-1]; last.BalanceMinor != loaded.State.Balance || last.SequenceNumber != loaded.SequenceNumber {
 			t.Errorf("why %v ends with %d at %d, want %d at %d", at.flags, last.BalanceMinor, last.SequenceNumber, loaded.State.Balance, loaded.SequenceNumber)
 		}
-		text := map[string]string{"--at-position": "@", "--as-of": "", "--as-of-occurred": occurredPrefix}[at.flags[0]] + at.flags[1]
+		text := pointOf(at.flags)
 		d := decode[difference](t, must(t, j.db, "diff", "alice", "--from", occurredPrefix+opened, "--to", text, "-o", "json"))
 		if diff := cmp.Diff(accountRowOf(loaded), d.To); diff != "" {
 			t.Errorf("diff to %s (-library +diff):\n%s", text, diff)
@@ -162,6 +220,19 @@ func TestDiffAndWhyAtEveryPoint(t *testing.T) {
 			t.Errorf("diff to %s: the events lead to %d, want %d", text, sum, d.To.BalanceMinor)
 		}
 	}
+}
+
+// pointOf writes flags as the POINT that means the same.
+func pointOf(flags []string) string {
+	forms := map[string]string{"--at-position": "@", "--as-of": "", "--as-of-occurred": occurredPrefix}
+	var parts []string
+	for i := 0; i < len(flags); i += 2 {
+		parts = append(parts, forms[flags[i]]+flags[i+1])
+	}
+	if len(parts) == 0 {
+		return "now"
+	}
+	return strings.Join(parts, ",")
 }
 
 // A report is of one position, however much is written meanwhile.
