@@ -27,7 +27,7 @@ func (t *tour) late(ctx context.Context) error {
 		return err
 	}
 	t.note("dora has %s since 5 January. Then a payment of 3 January comes in, too late:", before.State.Money())
-	t.call("accounts.Execute(ctx, dora, bank.Deposit{Amount: eur(4000)}, daybook.Stamp{OccurredAt: january3})")
+	t.call("accounts.Execute(ctx, dora, bank.Deposit{Amount: eur(4000)}, daybook.Stamp{OccurredAt: jan3})")
 	after, err := record(bank.Deposit{Amount: eur(40_00)}, day(3))
 	if err != nil {
 		return err

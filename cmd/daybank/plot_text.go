@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"math/big"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,18 +25,22 @@ func (l balanceLine) text(width int) string {
 	for _, step := range l.steps {
 		least, most = min(least, step.balance), max(most, step.balance)
 	}
-	// What is drawn is the distance from the least balance in minor units, so that the
-	// largest balances lose no digit in a float; labels are exact again.
-	label := func(distance float64) string { return l.money(least + int64(math.Round(distance))).Decimal() }
+	// What is drawn is the distance from the least balance in minor units, so that those
+	// that differ by a cent beside the largest amount are two; labels are exact again.
+	distance := func(balance int64) float64 { return float64(balance) - float64(least) }
+	label := func(distance float64) string {
+		n, _ := big.NewFloat(math.Round(distance)).Int(nil)
+		return decimal(n.Add(n, big.NewInt(least)), l.account.Currency)
+	}
 	labels := max(utf8.RuneCountInString(label(0)), utf8.RuneCountInString(l.money(most).Decimal()))
 	moments, balances := l.samples(max(width-labels-plotMargin, 2))
 	heights := make([]float64, len(balances))
 	for i, balance := range balances {
-		heights[i] = float64(balance - least)
+		heights[i] = distance(balance)
 	}
 	options := []asciigraph.Option{
-		asciigraph.Height(int(min(plotRows, max(1, most-least)))), // no row is less than a minor unit
-		asciigraph.YAxisValueFormatter(label), asciigraph.LowerBound(0), asciigraph.UpperBound(float64(most - least)),
+		asciigraph.Height(int(min(plotRows, max(1, distance(most))))), // no row is less than a minor unit
+		asciigraph.YAxisValueFormatter(label), asciigraph.LowerBound(0), asciigraph.UpperBound(distance(most)),
 	}
 	last := len(moments) - 1
 	span := moments[last].Sub(moments[0])

@@ -89,7 +89,7 @@ func TestEventsThatCannotBeRead(t *testing.T) {
 					must(t, db, "deposit", "alice", "5")
 					record(t, db, "alice", one.eventType, one.version, one.payload)
 
-					for _, args := range [][]string{{"balance", "alice"}, {"show", "alice"}, {"replay", "alice"}, {"deposit", "alice", "1"}, {"withdraw", "alice", "1"}, {"close", "alice"}, {"transfer", "bob", "alice", "1"}, {"accounts"}} {
+					for _, args := range [][]string{{"balance", "alice"}, {"show", "alice"}, {"replay", "alice"}, {"deposit", "alice", "1"}, {"withdraw", "alice", "1"}, {"close", "alice"}, {"transfer", "bob", "alice", "1"}, {"accounts"}, {"report"}, {"why", "alice"}, {"statement", "alice"}, {"diff", "alice", "--from", "0"}, {"plot", "alice"}} {
 						got := cli(t, db, args...)
 						if got.code != exitError {
 							t.Errorf("%v: exit code %d, want %d", args, got.code, exitError)
@@ -174,7 +174,8 @@ func TestHostileEventsAreShownEscaped(t *testing.T) {
 			db := empty(t, t.TempDir())
 			record(t, db, "mallory", "AccountOpened", 2, `{"account_id":"mallory","owner_name":"\u001b[2Jm\u202ea\nl","currency":"EUR"}`)
 			record(t, db, "mallory", "MoneyDeposited", 1, "{\"amount\":1,\"reference\":\"a\u202eb\u009b1m\"}")
-			for _, args := range [][]string{{"balance", "mallory"}, {"show", "mallory"}, {"accounts"}, {"events"}, {"history", "mallory"}, {"deposit", "mallory", "1"}} {
+			for _, args := range [][]string{{"balance", "mallory"}, {"show", "mallory"}, {"accounts"}, {"events"}, {"history", "mallory"}, {"deposit", "mallory", "1"},
+				{"report"}, {"why", "mallory"}, {"statement", "mallory"}, {"statement", "mallory", "-o", "csv"}, {"diff", "mallory", "--from", "0"}, {"plot", "mallory"}} {
 				got := cli(t, db, args...)
 				if got.code != exitOK || strings.ContainsFunc(strings.ReplaceAll(got.stdout, "\n", ""), isUnprintable) {
 					t.Errorf("%v: exit code %d, %q", args, got.code, got.stdout)
@@ -259,7 +260,7 @@ func TestAHistoryThatAddsUpToTooMuch(t *testing.T) {
 			for range 2 {
 				record(t, db, "alice", "MoneyDeposited", 1, `{"amount":9223372036854775807}`)
 			}
-			for _, args := range [][]string{{"balance", "alice"}, {"show", "alice"}, {"replay", "alice"}, {"accounts"}, {"deposit", "alice", "1"}} {
+			for _, args := range [][]string{{"balance", "alice"}, {"show", "alice"}, {"replay", "alice"}, {"accounts"}, {"deposit", "alice", "1"}, {"report"}, {"why", "alice"}, {"statement", "alice"}, {"diff", "alice", "--from", "0"}, {"plot", "alice"}} {
 				got := cli(t, db, args...)
 				if got.code != exitRefused || !strings.Contains(got.stderr, "alice has a history that adds up to more than can be counted") || strings.Contains(got.stdout, "alice") {
 					t.Errorf("%v: exit code %d, stdout %q, stderr %q", args, got.code, got.stdout, got.stderr)
