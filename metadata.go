@@ -33,6 +33,7 @@ const (
 	causationName   = "causation_id"
 	actorName       = "actor"
 	reservedPrefix  = "daybook"
+	unreadableName  = reservedPrefix + ".unreadable"
 )
 
 // emptyMetadata spares the common case its encoding and decoding.
@@ -102,7 +103,7 @@ func (m *Metadata) UnmarshalJSON(data []byte) error {
 func StoredMetadata(object []byte) Metadata {
 	var m Metadata
 	if err := m.UnmarshalJSON(object); err != nil {
-		return Metadata{Extra: map[string]string{reservedPrefix + ".unreadable": string(object)}}
+		return Metadata{Extra: map[string]string{unreadableName: string(object)}}
 	}
 	return m
 }

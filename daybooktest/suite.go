@@ -160,6 +160,9 @@ var checks = []check{
 	{"as many bytes as one append may have, and one more", bytesPerAppend},
 	{"appends that make no sense are refused by name of the field", badAppends},
 
+	{"a book is proved while others write to it", provedWhileOthersWrite},
+	{"a book of many aggregates is proved in several passes", provedInPasses},
+
 	{"I27: random appends and reads agree with a plain slice", agreesWithModel},
 
 	{"I3: a cancelled context writes nothing and says so", cancelledBefore},

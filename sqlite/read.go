@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -120,14 +121,20 @@ func scanOne(rows *sql.Rows) (rec daybook.Recorded, err error) {
 		return rec, err
 	}
 	if rec.Aggregate.ID, err = daybook.ParseUUID(aggregateID); err != nil {
-		return rec, err
+		return rec, forged(rec.Position, "aggregate", aggregateID)
 	}
 	if rec.EventID, err = daybook.ParseUUID(eventID); err != nil {
-		return rec, err
+		return rec, forged(rec.Position, "event", eventID)
 	}
 	rec.OccurredAt, rec.RecordedAt = fromMicros(occurredAt), fromMicros(recordedAt)
 	rec.Metadata = daybook.StoredMetadata([]byte(metadata))
 	return rec, nil
+}
+
+// forged says where there is an id that this package has not written. It is no error
+// of the caller's, as a [*daybook.InvalidError] would be.
+func forged(position int64, of, id string) error {
+	return fmt.Errorf("the id of the %s at position %d is no UUID: %.100q", of, position, id)
 }
 
 // orMax turns the zero bound, "none", into one that bounds nothing.
