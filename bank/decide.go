@@ -38,12 +38,8 @@ func one(event Event, err error) ([]Event, error) {
 }
 
 func (c Open) decide(a Account) (Event, error) {
-	switch a.Status {
-	case StatusOpen:
-		return nil, &AlreadyOpenError{Account: a.Handle}
-	case StatusClosed:
-		return nil, &ClosedError{Account: a.Handle}
-	case StatusNotOpened:
+	if err := a.mustBeNew(); err != nil {
+		return nil, err
 	}
 	if err := CheckHandle(c.Handle); err != nil {
 		return nil, err
@@ -104,13 +100,33 @@ func (c Receive) decide(a Account) (Event, error) {
 }
 
 func (Close) decide(a Account) (Event, error) {
-	if err := a.mustBeOpen(""); err != nil {
+	if err := a.mayClose(); err != nil {
 		return nil, err
 	}
-	if a.Balance != 0 {
-		return nil, &NotEmptyError{Account: a.Handle, Balance: a.Money()}
-	}
 	return AccountClosed{}, nil
+}
+
+// mustBeNew refuses to open what was opened before.
+func (a Account) mustBeNew() error {
+	switch a.Status {
+	case StatusOpen:
+		return &AlreadyOpenError{Account: a.Handle}
+	case StatusClosed:
+		return &ClosedError{Account: a.Handle}
+	case StatusNotOpened:
+	}
+	return nil
+}
+
+// mayClose refuses to close an account that has money, or owes some.
+func (a Account) mayClose() error {
+	if err := a.mustBeOpen(""); err != nil {
+		return err
+	}
+	if a.Balance != 0 {
+		return &NotEmptyError{Account: a.Handle, Balance: a.Money()}
+	}
+	return nil
 }
 
 // mustBeOpen refuses what only an open account can do. handle names an account

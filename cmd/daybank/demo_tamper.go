@@ -67,7 +67,20 @@ func (t *tour) tamper(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return check(t, "alice's events, before and after, are the same", fingerprint(after) == fingerprint(records), true)
+	if err := check(t, "alice's events, before and after, are the same", fingerprint(after) == fingerprint(records), true); err != nil {
+		return err
+	}
+	return t.prove(ctx)
+}
+
+// prove verifies the whole book of the demo.
+func (t *tour) prove(ctx context.Context) error {
+	t.call("daybook.Verify(ctx, book, daybook.VerifyOptions{Checks: bank.Checks()})")
+	v, err := daybook.Verify(ctx, t.session.book, daybook.VerifyOptions{Checks: bank.Checks()})
+	if err != nil {
+		return err
+	}
+	return check(t, "the whole book is proved, as daybank verify does it: findings", len(v.Findings), 0)
 }
 
 // fingerprint is all there is to records.

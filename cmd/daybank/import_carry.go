@@ -197,7 +197,7 @@ func (c *carrier) entries(chunk []importLine, verdicts []verdict) []daybook.Entr
 			entries = append(entries, entry)
 		}
 		metadata := c.metadata
-		metadata.Extra = map[string]string{"source": c.mapping.Source, "source_id": line.bankID}
+		metadata.Extra = map[string]string{bank.MetadataSource: c.mapping.Source, "source_id": line.bankID}
 		entries[place].Events = append(entries[place].Events,
 			daybook.Event{ID: line.id, Data: line.event, OccurredAt: line.occurredAt, Metadata: metadata})
 	}

@@ -79,6 +79,7 @@ func TestTheJSONContract(t *testing.T) {
 
 			checkTravel(t, db)
 			checkEvents(t, db)
+			checkVerified(t, db)
 		})
 	}
 }
@@ -191,4 +192,24 @@ func stable(text string) string {
 	text = elapsed.ReplaceAllString(text, "${1}390")
 	text = took.ReplaceAllString(text, "took${1}390µs")
 	return goWord.ReplaceAllString(text, "go1.26.0")
+}
+
+// checkVerified is the contract of verify, of a book that is proved and of one that is
+// not.
+func checkVerified(t *testing.T, db string) {
+	t.Helper()
+	members := []string{"book", "position", "recorded_at", "head", "events", "aggregates", "passes", "proved", "checks", "findings_total", "findings"}
+	checkMembers(t, "verify", decode[object](t, must(t, db, "verify", "-o", "json")), members)
+	one := decode[object](t, must(t, db, "verify", "-o", "json", "--aggregate", "bob"))
+	skipped := one["checks"].([]any)[0].(object)
+	checkMembers(t, "a check", skipped, []string{"check", "verdict", "looked", "what", "findings", "skipped"})
+	newVandal(t, db).do(set(deposit3, `payload = '{"amount":1}'`)...)
+	got := cli(t, db, "verify", "-o", "json")
+	differs := decode[object](t, got.stdout)
+	checkMembers(t, "verify", differs, members)
+	finding := differs["findings"].([]any)[0].(object)
+	checkMembers(t, "a finding", finding, []string{"check", "problem", "position", "aggregate_id", "sequence_number"})
+	if got.code != exitDiffers || differs["proved"] != false || differs["findings_total"] != 1.0 || finding["position"] != 4.0 {
+		t.Errorf("exit code %d, %s", got.code, got.stdout)
+	}
 }

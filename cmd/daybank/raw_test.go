@@ -300,6 +300,7 @@ func TestExitCodes(t *testing.T) {
 		{&daybook.KeyReusedError{}, exitConflict},
 		{&bank.NotOpenedError{}, exitNotFound},
 		{&daybook.NotThereError{}, exitNotFound},
+		{&hintError{&differsError{"book main", 1}, ""}, exitDiffers},
 		{named(&daybook.ConflictError{Aggregate: bank.AccountID("alice")}, "alice"), exitConflict},
 	} {
 		if got := exitCode(one.err); got != one.want {

@@ -101,7 +101,8 @@ func inFlags(err error) string {
 // errUsage: the program was called in a way it does not understand.
 var errUsage = errors.New("usage")
 
-// errDiffers: two answers of the book that must be one are not.
+// errDiffers: the book was looked at, and is not what it must be: answers that must be
+// one are not.
 var errDiffers = errors.New("differs")
 
 // usageError is errUsage around what is wrong with the call.

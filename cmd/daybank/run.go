@@ -110,7 +110,7 @@ func verbs(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newOpen(a), newDeposit(a), newWithdraw(a), newTransfer(a), newClose(a),
 		newBalance(a), newShow(a), newAccounts(a), newReport(a), newHistory(a), newEvents(a), newReplay(a),
-		newDiff(a), newWhy(a), newStatement(a), newPlot(a),
+		newDiff(a), newWhy(a), newStatement(a), newPlot(a), newVerify(a),
 		newImport(a), newMigrate(a), newDemo(a), newBench(a), newTorture(a), newVersion(a),
 	}
 }
