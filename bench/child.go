@@ -33,6 +33,7 @@ const (
 	doOpen   = "open"   // get ready to append
 	doAppend = "append" // for a while
 	doRead   = "read"   // the whole book
+	doVerify = "verify" // the whole book
 	doFollow = "follow" // from a position on, from now on
 	doSeen   = "seen"   // wait for a position, and say what was seen until then
 )
@@ -113,6 +114,9 @@ func (h *hand) do(ctx context.Context, asked request) (answer reply, err error) 
 		return answer, err
 	case doRead:
 		answer.Sample, err = readBook(ctx, asked)
+		return answer, err
+	case doVerify:
+		answer.Sample, err = verifyBook(ctx, asked)
 		return answer, err
 	case doFollow:
 		return reply{}, h.follow(ctx, asked)

@@ -93,6 +93,11 @@ func scenarios() []scenario {
 			must: []requirement{atLeast(0.8, rate, nameDaybook, nameRaw), atMost(64e6, memory, nameDaybook, "")},
 		},
 		{
+			name: "verify", title: "verifying a whole book of many aggregates, in a process that does nothing else",
+			baseline: nameRaw, postgres: true, cold: true, maxRounds: 3, prepare: prepareVerify,
+			must: []requirement{atLeast(0.5, rate, nameDaybook, nameRaw), atMost(150e6, memory, nameDaybook, "")},
+		},
+		{
 			name: "sqlite-64", title: "SQLite: append, 64 callers, one event a call, aggregates of their own",
 			baseline: nameSingle, prepare: prepareSQLiteAppend,
 			must: []requirement{atLeast(8, rate, nameDaybook, nameSingle)},

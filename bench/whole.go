@@ -22,18 +22,7 @@ func prepareBook(ctx context.Context, s *stage) ([]contender, error) {
 	}
 	var all []contender
 	for _, name := range []string{nameDaybook, nameRaw, nameRaw + "-bytes"} {
-		all = append(all, contender{name: name, round: func(ctx context.Context, _ time.Duration) ([]sample, error) {
-			own := s.newStage(s.scenario)
-			w, err := own.startWorker(ctx)
-			if err != nil {
-				return nil, err
-			}
-			answer, err := w.ask(request{Do: doRead, Contender: name, Target: s.target(name)})
-			if err == nil && answer.Sample.Events != int64(s.BookEvents) {
-				err = fmt.Errorf("%d events were read, want %d", answer.Sample.Events, s.BookEvents)
-			}
-			return []sample{answer.Sample}, errors.Join(err, own.close(ctx))
-		}})
+		all = append(all, s.inProcess(name, doRead, s.BookEvents))
 	}
 	return all, nil
 }
