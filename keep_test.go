@@ -172,6 +172,7 @@ func TestACorruptSnapshotIsIgnoredToldAndReplaced(t *testing.T) {
 			if err := driver.KeepSnapshots(t.Context(), number, spoilt); err != nil {
 				t.Fatal(err)
 			}
+			wantCorrupt(t, book, len(spoilt))
 			for n := int64(35); n > 0; n-- {
 				wantState(t, repo, id, daybook.AtSequence(n), int(n))
 				wantState(t, repo, id, daybook.AsOfOccurred(records[n-1].OccurredAt), int(n))
@@ -193,6 +194,51 @@ func TestACorruptSnapshotIsIgnoredToldAndReplaced(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wantCorrupt fails the test unless so many snapshots of the book are found corrupt by
+// looking at them.
+func wantCorrupt(t *testing.T, book *daybook.Book, want int) {
+	t.Helper()
+	corrupt := 0
+	for s, err := range book.Snapshots(t.Context(), daybook.SnapshotQuery{States: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch err := book.CheckSnapshot(t.Context(), s); {
+		case errors.Is(err, daybook.ErrSnapshotCorrupt):
+			corrupt++
+		case err != nil:
+			t.Fatal(err)
+		}
+	}
+	if corrupt != want {
+		t.Errorf("%d snapshots are found corrupt, want %d", corrupt, want)
+	}
+}
+
+// A snapshot that came from elsewhere is as it was written, and yet names an event that
+// this book does not have.
+func TestASnapshotAheadOfItsBookIsFound(t *testing.T) {
+	t.Parallel()
+	book := openCounters(t, newDriver(t))
+	appendCounts(t, book, counter(1), 20)
+	if _, err := keptCounters(t, book, daybook.Snapshots{Every: 10}).Keep(t.Context(), counter(1)); err != nil {
+		t.Fatal(err)
+	}
+	wantCorrupt(t, book, 0)
+	driver := newDriver(t)
+	restored := openCounters(t, driver)
+	appendCounts(t, restored, counter(1), 10)
+	number, err := driver.OpenBook(t.Context(), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := driver.KeepSnapshots(t.Context(), number, listed(t, book)); err != nil {
+		t.Fatal(err)
+	}
+	// Its clock was another, so the first one names an event of another time.
+	wantCorrupt(t, restored, 2)
 }
 
 // No command waits for a snapshot, or fails by one.

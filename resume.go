@@ -115,7 +115,7 @@ func (r *Repository[S, C, E]) unpack(kept Snapshot, rq ResumeQuery, records []Re
 	if err := kept.sound(r.book.id, rq.Aggregate, rq.Fold); err != nil {
 		return state, err
 	}
-	if len(records) == 0 || records[0].SequenceNumber != kept.SequenceNumber || records[0].Position != kept.Position || !records[0].RecordedAt.Equal(kept.RecordedAt) {
+	if len(records) == 0 || !kept.names(records[0]) {
 		return state, corrupt(&kept, "no event is recorded there at position %d", kept.Position)
 	}
 	if err := kept.stateSound(); err != nil {

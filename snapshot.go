@@ -197,6 +197,35 @@ func (b *Book) Snapshots(ctx context.Context, q SnapshotQuery) iter.Seq2[Snapsho
 	}
 }
 
+// CheckSnapshot says what speaks against using s, which was listed: an error that is
+// [ErrSnapshotCorrupt] where it is not as it was written, or names an event that is not
+// recorded where it says. Its state is looked at where it was asked for. What no look
+// at a snapshot tells is whether its state is what the events come to.
+func (b *Book) CheckSnapshot(ctx context.Context, s Snapshot) error {
+	if err := s.sound(b.id, s.Aggregate, s.Fold); err != nil {
+		return err
+	}
+	there := false
+	for rec, err := range b.Read(ctx, Query{Aggregate: s.Aggregate, AfterSequence: s.SequenceNumber - 1, UntilSequence: s.SequenceNumber}) {
+		if err != nil {
+			return err
+		}
+		there = s.names(rec)
+	}
+	switch {
+	case !there:
+		return corrupt(&s, "no event is recorded there at position %d", s.Position)
+	case s.State == nil:
+		return nil
+	}
+	return s.stateSound()
+}
+
+// names reports whether rec is the last event in s.
+func (s *Snapshot) names(rec Recorded) bool {
+	return rec.SequenceNumber == s.SequenceNumber && rec.Position == s.Position && rec.RecordedAt.Equal(s.RecordedAt)
+}
+
 // DropSnapshots removes snapshots, which need no more than their keys. It never
 // changes an answer. One that is not there is passed over.
 func (b *Book) DropSnapshots(ctx context.Context, snapshots ...Snapshot) error {

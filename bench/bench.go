@@ -34,6 +34,9 @@ type Options struct {
 	ReplayEvents int
 	// BookEvents is the length of the book that is read as a whole; 0 means 1,000,000.
 	BookEvents int
+	// Lengths are those of the aggregates that [Replay] loads; none means
+	// [DefaultLengths].
+	Lengths []int
 	// Progress, where set, is told a line for every scenario that begins.
 	Progress io.Writer
 }

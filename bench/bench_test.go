@@ -58,7 +58,17 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := json.MarshalIndent(report, "", "  ")
+	var lengths *ReplayReport
+	if *only == "" {
+		options.Rounds, options.Time = *rounds, *turn
+		if lengths, err = Replay(t.Context(), options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := json.MarshalIndent(struct {
+		*Report
+		Replay *ReplayReport `json:"replay,omitempty"`
+	}{report, lengths}, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +77,13 @@ func TestReport(t *testing.T) {
 	}
 	fmt.Println()
 	if err := report.WriteTable(os.Stdout); err != nil {
+		t.Fatal(err)
+	}
+	if lengths == nil {
+		return
+	}
+	fmt.Println("\nfull replay against snapshot")
+	if err := lengths.WriteTable(os.Stdout); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -115,6 +132,50 @@ func TestEveryScenarioRuns(t *testing.T) {
 		}
 	}
 	t.Log("\n" + table.String())
+}
+
+func TestReplayAtEveryLength(t *testing.T) {
+	t.Parallel()
+	options := tiny(t)
+	options.Lengths = []int{2, 10, 300}
+	report, err := Replay(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantNothingLeft(t, options)
+	var got []string
+	for _, line := range report.Lines {
+		got = append(got, fmt.Sprintf("%s %d-%d", line.Engine, line.Events, line.EventsBehind))
+		if line.FullState != accountAfter(line.Events).String() || line.SnapshotState != line.FullState || line.Ratio.Min <= 0 || line.Full.Median <= 0 || line.Snapshot.Median <= 0 {
+			t.Errorf("%+v", line)
+		}
+	}
+	want := []string{"postgresql 2-1", "postgresql 10-5", "postgresql 300-25", "sqlite 2-1", "sqlite 10-5", "sqlite 300-25"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	var table strings.Builder
+	if err := report.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + table.String())
+	options.Lengths = []int{10, 1}
+	if _, err := Replay(t.Context(), options); !errors.Is(err, ErrOptions) {
+		t.Errorf("one event: %v, want ErrOptions", err)
+	}
+}
+
+// A load that comes to another state than its events ends the benchmark.
+func TestAWrongStateIsNotMeasured(t *testing.T) {
+	t.Parallel()
+	wrong := replayer("wrong", 3, func(context.Context) (account, error) {
+		state := accountAfter(3)
+		state.Total++
+		return state, nil
+	})
+	if _, err := wrong.round(t.Context(), time.Millisecond); err == nil || !strings.Contains(err.Error(), "want 3756 in 3 events") {
+		t.Errorf("error is %v", err)
+	}
 }
 
 // wantWhole fails the test unless every scenario is there with numbers for all that

@@ -59,7 +59,8 @@ func encodeByHand(event Paid) (payload, meta []byte, err error) {
 
 // account is the state of the aggregate: what replaying folds into.
 type account struct {
-	events, total int64
+	Events int64 `json:"events"`
+	Total  int64 `json:"total"`
 }
 
 // payments decides that a payment takes place, whatever was before.
@@ -71,8 +72,8 @@ var payments = daybook.Decider[account, Paid, Paid]{
 }
 
 func evolve(state account, event Paid) account {
-	state.events++
-	state.total += event.Amount
+	state.Events++
+	state.Total += event.Amount
 	return state
 }
 

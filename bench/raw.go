@@ -74,7 +74,7 @@ func instant(raw []byte) time.Time {
 func (t target) foldNumber(ctx context.Context, tx pgx.Tx, id daybook.UUID) (last int64, err error) {
 	var state account
 	err = eachRow(ctx, tx, foldPayload(&state), `SELECT schema_version, payload FROM `+t.table()+` WHERE aggregate_id = $1 ORDER BY sequence_number`, [16]byte(id))
-	return state.events, err
+	return state.Events, err
 }
 
 // foldPayload folds rows of a schema version and a payload into state.

@@ -37,9 +37,9 @@ func prepareReplay(ctx context.Context, s *stage) ([]contender, error) {
 		}
 	}
 	return []contender{
-		s.replayer(nameDaybook, loadFrom(book, id)),
-		s.replayer(nameRaw, replay(eventColumns, foldRow)),
-		s.replayer(nameRaw+"-payload", replay("schema_version, payload", foldPayload)),
+		replayer(nameDaybook, s.ReplayEvents, loadFrom(book, id)),
+		replayer(nameRaw, s.ReplayEvents, replay(eventColumns, foldRow)),
+		replayer(nameRaw+"-payload", s.ReplayEvents, replay("schema_version, payload", foldPayload)),
 	}, nil
 }
 
@@ -52,24 +52,29 @@ func loadFrom(book *daybook.Book, id daybook.AggregateID) func(context.Context) 
 	}
 }
 
-// replayer is a contender that replays the same aggregate again and again. Each
-// time it must come to the same state.
-func (s *stage) replayer(name string, replay func(context.Context) (account, error)) contender {
-	var want account
-	for i := range s.ReplayEvents {
-		want = evolve(want, newPaid(int64(i+1)))
-	}
+// replayer is a contender that replays the same aggregate, of so many events, again
+// and again. Each time it must come to the same state.
+func replayer(name string, events int, replay func(context.Context) (account, error)) contender {
+	want := accountAfter(events)
 	once := func(ctx context.Context, _ int) (int64, error) {
 		state, err := replay(ctx)
 		if err == nil && state != want {
-			err = fmt.Errorf("the replayed state is %+v, want %+v", state, want)
+			err = fmt.Errorf("the replayed state is %s, want %s", state, want)
 		}
-		return state.events, err
+		return state.Events, err
 	}
 	return contender{name: name, round: func(ctx context.Context, d time.Duration) ([]sample, error) {
 		taken, err := together(ctx, 1, d, once)
 		return []sample{taken}, err
 	}}
+}
+
+// accountAfter is an aggregate with the events numbered from 1 to so many.
+func accountAfter(events int) (state account) {
+	for i := range events {
+		state = evolve(state, newPaid(int64(i+1)))
+	}
+	return state
 }
 
 // fill appends total events, numbered from 1, to aggregates of so many each, and

@@ -11,6 +11,7 @@ const (
 	cpu     metric = "CPU per event"
 	p50     metric = "p50"
 	p99     metric = "p99"
+	worst   metric = "worst"
 	memory  metric = "resident memory"
 )
 
@@ -40,8 +41,8 @@ func (m metric) of(s sample) (value float64, ok bool) {
 		return s.perEvent(s.Elapsed), true
 	case cpu:
 		return s.perEvent(s.Client + s.Server), s.Seen
-	case p50, p99:
-		percent := map[metric]float64{p50: 50, p99: 99}[m]
+	case p50, p99, worst:
+		percent := map[metric]float64{p50: 50, p99: 99, worst: 100}[m]
 		return float64(s.Latency.at(percent).Microseconds()), true
 	case memory:
 		return float64(s.PeakRSS), s.PeakRSS > 0

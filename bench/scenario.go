@@ -88,6 +88,20 @@ func scenarios() []scenario {
 			must: []requirement{atMost(1.25, elapsed, nameDaybook, nameRaw)},
 		},
 		{
+			name: "snapshot", title: "loading one long aggregate, the newest snapshot 100 events behind",
+			baseline: nameRaw, postgres: true, prepare: prepareSnapshot,
+			must: []requirement{atMost(1.3, p50, nameDaybook, nameRaw), atLeast(60, p50, nameFull, nameDaybook)},
+		},
+		{
+			name: "past", title: "loading it at 100 random points of its past, against its present; a load counts as one event",
+			baseline: nameLoad, postgres: true, prepare: preparePast, must: pastRequirements(),
+		},
+		{
+			name: "keep-64", title: "64 callers, commands with snapshots on and off, aggregates of their own or all on one",
+			baseline: nameOff, postgres: true, prepare: prepareKeeping,
+			must: []requirement{atLeast(0.9, rate, nameOn, nameOff), atLeast(0.9, rate, nameOn+nameOneSuffix, nameOff+nameOneSuffix)},
+		},
+		{
 			name: "book", title: "reading a whole book, in a process that does nothing else",
 			baseline: nameRaw, postgres: true, cold: true, maxRounds: 3, prepare: prepareBook,
 			must: []requirement{atLeast(0.8, rate, nameDaybook, nameRaw), atMost(64e6, memory, nameDaybook, "")},
@@ -106,6 +120,11 @@ func scenarios() []scenario {
 			name: "sqlite-replay", title: "SQLite: replay of one long aggregate, without a snapshot",
 			baseline: nameRaw, prepare: prepareSQLiteReplay,
 			must: []requirement{atMost(1.25, elapsed, nameDaybook, nameRaw)},
+		},
+		{
+			name: "sqlite-snapshot", title: "SQLite: loading one long aggregate, the newest snapshot 100 events behind",
+			baseline: nameFull, prepare: prepareSQLiteSnapshot,
+			must: []requirement{atLeast(60, p50, nameFull, nameDaybook)},
 		},
 	}
 }

@@ -155,8 +155,8 @@ func prepareSQLiteReplay(ctx context.Context, s *stage) ([]contender, error) {
 	}
 	registry := newRegistry()
 	return []contender{
-		s.replayer(nameDaybook, loadFrom(book, id)),
-		s.replayer(nameRaw, func(ctx context.Context) (account, error) { return replaySQLite(ctx, db, registry, id) }),
+		replayer(nameDaybook, s.ReplayEvents, loadFrom(book, id)),
+		replayer(nameRaw, s.ReplayEvents, func(ctx context.Context) (account, error) { return replaySQLite(ctx, db, registry, id) }),
 	}, nil
 }
 

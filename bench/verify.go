@@ -77,8 +77,8 @@ func verifyBook(ctx context.Context, asked request) (s sample, err error) {
 	}
 	defer func() { err = errors.Join(err, closeBook()) }()
 	grows := daybook.Rule("grows", payments, func(step daybook.Step[account, Paid]) error {
-		if step.After.total <= step.Before.total {
-			return fmt.Errorf("%d after %d", step.After.total, step.Before.total)
+		if step.After.Total <= step.Before.Total {
+			return fmt.Errorf("%d after %d", step.After.Total, step.Before.Total)
 		}
 		return nil
 	})

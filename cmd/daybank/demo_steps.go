@@ -288,7 +288,7 @@ func (t *tour) replay(ctx context.Context) error {
 	var rows [][]string
 	var states []account
 	for _, handle := range []string{alice, bob} {
-		state, err := t.session.fold(ctx, handle)
+		state, err := t.session.fold(ctx, handle, nil)
 		if err != nil {
 			return err
 		}

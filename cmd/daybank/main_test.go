@@ -71,7 +71,7 @@ func runScripts(t *testing.T, dir string, db func(t testing.TB, dir string) stri
 			env.Setenv("DAYBANK_DB", db(script, env.WorkDir))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "tamper": tamper, "another": another},
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/daybook-go/daybook"
 )
 
 // app is one run of the program: where it reads and writes, and the flags that
@@ -24,6 +26,8 @@ type app struct {
 	db     string // as given by --db; target resolves it
 	book   string
 	format outputFormat
+
+	snapshots daybook.Snapshots // how they are kept: as the library does where nothing is said
 
 	pretty  bool // stdout is a terminal that wants rules and bold type
 	width   int  // of the terminal that stdout is, else 0
@@ -110,7 +114,7 @@ func verbs(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newOpen(a), newDeposit(a), newWithdraw(a), newTransfer(a), newClose(a),
 		newBalance(a), newShow(a), newAccounts(a), newReport(a), newHistory(a), newEvents(a), newReplay(a),
-		newDiff(a), newWhy(a), newStatement(a), newPlot(a), newVerify(a),
+		newDiff(a), newWhy(a), newStatement(a), newPlot(a), newVerify(a), newSnapshots(a), newSnapshot(a),
 		newImport(a), newMigrate(a), newDemo(a), newBench(a), newTorture(a), newVersion(a),
 	}
 }

@@ -34,12 +34,16 @@ func (a *app) withSession(ctx context.Context, create bool, f func(ctx context.C
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, driver.Close()) }()
 	book, err := daybook.Open(ctx, driver, a.book, bank.Events)
 	if err != nil {
-		return err
+		return errors.Join(err, driver.Close())
 	}
-	return f(ctx, &session{book: book, accounts: daybook.NewRepository(book, bank.Accounts)})
+	var told complaints
+	snapshots := a.snapshots
+	snapshots.Report = told.add
+	s := &session{book: book, accounts: daybook.NewRepository(book, bank.Accounts, snapshots)}
+	err = explainSnapshot(f(ctx, s))
+	return errors.Join(err, a.leave(ctx, s, driver, &told))
 }
 
 // account is an account at a point of its history.
