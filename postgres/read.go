@@ -163,16 +163,20 @@ const manyRecords = 1_000
 // payload, and closes them; there are at most so many. It decodes the bytes of the protocol itself: replaying an
 // aggregate is mostly this, and rows.Scan takes twice as long.
 func scan(rows pgx.Rows, bytes, most int) ([]daybook.Recorded, error) {
-	return scanWith(rows, binaryColumns, bytes, most, nil)
+	expected := 0
+	if most >= manyRecords && most <= daybook.MaxEventsPerAppend {
+		expected = most // growing as far copies more than it saves
+	}
+	return scanWith(rows, binaryColumns, bytes, expected, nil)
 }
 
 // scanWith is scan for rows that have more columns behind those, which first gets to
-// see in the first row. most 0 says that there is no telling how many there are.
-func scanWith(rows pgx.Rows, isBinary []bool, bytes, most int, first func(raw [][]byte)) ([]daybook.Recorded, error) {
+// see in the first row. There is room for as many as are expected.
+func scanWith(rows pgx.Rows, isBinary []bool, bytes, expected int, first func(raw [][]byte)) ([]daybook.Recorded, error) {
 	defer rows.Close()
 	var records []daybook.Recorded
-	if most >= manyRecords && most <= daybook.MaxEventsPerAppend {
-		records = make([]daybook.Recorded, 0, most) // growing as far copies more than it saves
+	if expected > 0 {
+		records = make([]daybook.Recorded, 0, expected)
 	}
 	for bytes > 0 && rows.Next() {
 		rec := daybook.Recorded{}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 const (
 	// resumeSQL: the newest snapshot of aggregate $3 and fold $4 in book $1 with a number
 	// up to $5 and $6, and the first $7 events from its own on, of type $2, up to $5. The
-	// row of the first event has the snapshot with it. One step back in snapshots_pkey,
+	// row of the first event has the snapshot with it, as one value: a column more costs
+	// every row. One step back in snapshots_pkey,
 	// and a walk of events_sequence_key.
 	//
 	// A snapshot may say anything. So the event that it names must be there, or the walk
@@ -48,7 +50,7 @@ ORDER BY page.sequence_number`
 
 	resumeHeadSQL = `
 WITH kept AS MATERIALIZED (
-	SELECT ` + keptColumns + `, coalesce((
+	SELECT ROW(` + keptColumns + `) AS snapshot, coalesce((
 			SELECT e.sequence_number FROM daybook.events AS e
 			WHERE e.book_id = $1 AND e.aggregate_id = $3 AND e.sequence_number = s.sequence_number
 				AND e.position = s.position AND e.recorded_at = s.recorded_at
@@ -58,7 +60,7 @@ WITH kept AS MATERIALIZED (
 
 	resumeTailSQL = `
 )
-SELECT page.*, kept.*
+SELECT page.*, CASE WHEN page.sequence_number = (SELECT start FROM kept) THEN (SELECT snapshot FROM kept) END
 FROM (
 	SELECT ` + eventColumns + `
 	FROM daybook.events
@@ -66,8 +68,7 @@ FROM (
 		AND sequence_number >= coalesce((SELECT start FROM kept), 1) AND sequence_number <= $5
 	ORDER BY sequence_number
 	LIMIT $7
-) AS page
-LEFT JOIN kept ON kept.start = page.sequence_number`
+) AS page`
 
 	// keptColumns are those of a snapshot, as decodeSnapshot reads them.
 	keptColumns = `s.aggregate_type, s.aggregate_id, s.fold, s.sequence_number, s.position, s.recorded_at,
@@ -130,7 +131,7 @@ var keptBinary = []bool{false, true, true, true, true, true, true, true, true, t
 // Resume returns the newest snapshot within q's bounds and the events from its own
 // on; see [daybook.Driver].
 func (db *DB) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQuery) (kept daybook.Snapshot, records []daybook.Recorded, err error) {
-	binary := slices.Concat(binaryColumns, keptBinary, []bool{true})
+	isBinary := append(slices.Clone(binaryColumns), true)
 	query, args := resumeSQL, []any{int64(book), q.Aggregate.Type, [16]byte(q.Aggregate.ID), q.Fold[:], orNone(q.UntilSequence), orNone(q.SnapshotUntil), q.Limit}
 	if q.UntilPosition != 0 || !q.UntilRecorded.IsZero() || !q.OccurredUntil.IsZero() {
 		query, args = resumeWithinSQL, append(args, orNone(q.UntilPosition), orForever(q.UntilRecorded), orForever(q.OccurredUntil))
@@ -142,9 +143,9 @@ func (db *DB) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQ
 			return err
 		}
 		// The limit is what there may be, and mostly there is much less.
-		records, err = scanWith(rows, binary, daybook.MaxPageBytes, 0, func(raw [][]byte) {
-			if raw[len(binaryColumns)] != nil {
-				kept = decodeSnapshot(raw[len(binaryColumns):])
+		records, err = scanWith(rows, isBinary, daybook.MaxPageBytes, min(q.Limit, fewRecords), func(raw [][]byte) {
+			if row := raw[len(binaryColumns)]; row != nil {
+				kept = decodeSnapshot(fieldsOf(row))
 			}
 		})
 		return err
@@ -233,6 +234,24 @@ func keysOf(snapshots []daybook.Snapshot) (ids pgtype.FlatArray[pgtype.UUID], fo
 		ids, folds, numbers = append(ids, uuidParam(s.Aggregate.ID)), append(folds, s.Fold[:]), append(numbers, s.SequenceNumber)
 	}
 	return ids, folds, numbers
+}
+
+// fewRecords is how many events there mostly are behind a snapshot, at most.
+const fewRecords = 64
+
+// fieldsOf takes a row that is one value apart: the number of its fields, and of each
+// the type, the length and the bytes. The last one is jsonb, which has its version in
+// front where it is binary.
+func fieldsOf(row []byte) [][]byte {
+	fields := make([][]byte, 0, len(keptBinary))
+	for row = row[4:]; len(row) > 0; {
+		end := 8 + binary.BigEndian.Uint32(row[4:])
+		fields = append(fields, row[8:end])
+		row = row[end:]
+	}
+	last := len(fields) - 1
+	fields[last] = fields[last][1:]
+	return fields
 }
 
 // decodeSnapshot reads one row of keptColumns, and copies what it keeps.
