@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"path/filepath"
 	"strings"
 
@@ -47,6 +46,7 @@ Scenarios: ` + strings.Join(bench.Scenarios(), ", ") + `.`,
 	cmd.Flags().StringSliceVar(&options.Only, "only", nil, "measure these scenarios only; may be repeated, or a list with commas")
 	// The only error is a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("only", cobra.FixedCompletions(bench.Scenarios(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.AddCommand(newBenchReplay(a))
 	return cmd
 }
 
@@ -63,12 +63,8 @@ func (a *app) bench(cmd *cobra.Command, options bench.Options) error {
 		a.note("bench: makes a schema daybook_bench_… in %s and drops it at the end; makes books bench-… whose events stay: Ctrl-C if that database is needed", t)
 	}
 	report, err := bench.Run(cmd.Context(), options)
-	if errors.Is(err, bench.ErrOptions) {
-		// It begins with the name of an option, and so of a flag.
-		return usage("--%s", strings.TrimPrefix(err.Error(), bench.ErrOptions.Error()+": "))
-	}
 	if err != nil {
-		return err
+		return benchUsage(err)
 	}
 	if a.format == formatJSON {
 		return a.show(report, nil)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -103,6 +104,71 @@ func TestBenchIsCalledInAWrongWay(t *testing.T) {
 			got := cli(t, db, append([]string{"bench"}, c.args...)...)
 			if got.code != exitUsage || !strings.Contains(got.stderr, c.says) || got.stdout != "" {
 				t.Errorf("exit code %d, stdout %q, stderr %q, want one that says %q", got.code, got.stdout, got.stderr, c.says)
+			}
+		})
+	}
+}
+
+func TestBenchReplay(t *testing.T) {
+	t.Parallel()
+	args := []string{"bench", "replay", "--events", "10,60", "--rounds", "1", "--time", "1ms"}
+	wantLines := func(t *testing.T, got outcome, want ...string) {
+		t.Helper()
+		if got.code != exitOK {
+			t.Fatalf("exit code %d\n%s", got.code, got.stderr)
+		}
+		report := decode[object](t, got.stdout)
+		checkMembers(t, "bench replay", report, []string{"started_at", "elapsed_seconds", "machine", "versions", "rounds", "seconds_a_turn", "lines"})
+		var lines []string
+		for _, each := range report["lines"].([]any) {
+			line := each.(object)
+			checkMembers(t, "a line", line, []string{"engine", "events", "events_behind", "full_microseconds", "snapshot_microseconds", "ratio", "full_state", "snapshot_state"})
+			if line["full_state"] != line["snapshot_state"] || line["full_state"] == "" {
+				t.Errorf("states: %v", line)
+			}
+			lines = append(lines, fmt.Sprint(line["engine"], " ", line["events"], " ", line["events_behind"]))
+		}
+		if !slices.Equal(lines, want) {
+			t.Errorf("lines are %v, want %v", lines, want)
+		}
+	}
+	t.Run("SQLite, in the directory for temporary files", func(t *testing.T) {
+		t.Parallel()
+		wantLines(t, cli(t, "nonsense: it is not to be looked at", append(args, "-o", "json")...), "sqlite 10 5", "sqlite 60 25")
+	})
+	t.Run("SQLite, beside a file", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		wantLines(t, cli(t, "", append(args, "-o", "json", "--db", inFile(t, dir))...), "sqlite 10 5", "sqlite 60 25")
+		if left := names(t, dir); len(left) > 0 {
+			t.Errorf("%v were left behind", left)
+		}
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		skipWithoutPostgres(t)
+		got := cli(t, "", append(args, "-o", "json", "--db", onServer(t, ""))...)
+		wantLines(t, got, "postgresql 10 5", "postgresql 60 25", "sqlite 10 5", "sqlite 60 25")
+		if !strings.Contains(got.stderr, "events stay") {
+			t.Errorf("stderr %q", got.stderr)
+		}
+	})
+	t.Run("a table", func(t *testing.T) {
+		t.Parallel()
+		if out := must(t, "", args...); !strings.Contains(out, "full replay ms") || !strings.Contains(out, "in 60 events") {
+			t.Errorf("the table:\n%s", out)
+		}
+	})
+	for what, wrong := range map[string][]string{
+		"--events: 1 are too few": {"--events", "1"}, "--events: at most": {"--events", "99999999"}, "--rounds": {"--rounds", "0"},
+		"--time": {"--time", "0s"}, "--book": {"--book", "main"}, "no arguments": {"now"}, `"mysql:"`: {"--db", "mysql://x"},
+		"names no database": {"--db", ""}, "--events": {"--events", "x"},
+	} {
+		t.Run("refuses "+strings.Join(wrong, " "), func(t *testing.T) {
+			t.Parallel()
+			got := cli(t, "", append([]string{"bench", "replay"}, wrong...)...)
+			if got.code != exitUsage || !strings.Contains(got.stderr, what) || got.stdout != "" {
+				t.Errorf("exit code %d, stderr %q, want one that says %q", got.code, got.stderr, what)
 			}
 		})
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,15 +36,65 @@ func (t *tour) bulk(ctx context.Context) error {
 
 	t.call("accounts.Load(ctx, carol)")
 	began := time.Now()
-	loaded, err := t.session.accounts.Load(ctx, id)
+	replayed, err := t.session.accounts.Load(ctx, id)
 	if err != nil {
 		return err
 	}
 	replaying := time.Since(began)
-	t.note("replayed in %s, %s. There is no snapshot: all were read, decoded, folded.", millis(replaying), perSecond(replaying))
-	t.report.BulkEvents = loaded.SequenceNumber
+	t.note("There is no snapshot yet: all were read, decoded, folded, in %s, %s.", millis(replaying), perSecond(replaying))
+	t.report.BulkEvents = replayed.SequenceNumber
 	t.report.AppendMicroseconds, t.report.ReplayMicroseconds = appending.Microseconds(), replaying.Microseconds()
-	return check(t, carol, place(loaded.State.Money(), loaded.SequenceNumber), place(eur(t.balance(carol)), bulkEvents))
+	if err := check(t, carol, place(replayed.State.Money(), replayed.SequenceNumber), place(eur(t.balance(carol)), bulkEvents)); err != nil {
+		return err
+	}
+	return t.snapshot(ctx, replayed, replaying)
+}
+
+const (
+	// snapshotBehind is how far behind a snapshot a command is on average: they are kept
+	// at every fiftieth event.
+	snapshotBehind = 25
+	snapshotNumber = bulkEvents - 50 + snapshotBehind
+	// snapshotLoads is how often carol is loaded with one: the first ones have
+	// statements to get ready, so the median is what is shown.
+	snapshotLoads = 5
+)
+
+// snapshot keeps snapshots of carol's account and loads her with them.
+func (t *tour) snapshot(ctx context.Context, replayed account, replaying time.Duration) error {
+	id := replayed.Aggregate
+	t.call("accounts.Keep(ctx, carol)")
+	if _, err := t.session.accounts.Keep(ctx, id); err != nil {
+		return err
+	}
+	// The load before has asked for the same ones, to be made in the background.
+	if err := t.session.accounts.Flush(ctx); err != nil {
+		return err
+	}
+	t.call("accounts.LoadAt(ctx, carol, daybook.AtSequence(%d))", snapshotNumber)
+	var behind account
+	var err error
+	var times []time.Duration
+	for range snapshotLoads {
+		began := time.Now()
+		if behind, err = t.session.accounts.LoadAt(ctx, id, daybook.AtSequence(snapshotNumber)); err != nil {
+			return err
+		}
+		times = append(times, time.Since(began))
+	}
+	took := slices.Sorted(slices.Values(times))[snapshotLoads/2]
+	t.report.SnapshotMicroseconds = took.Microseconds()
+	t.note("A snapshot and the %d events behind it took %s instead of %s: %.0f times as fast.", snapshotBehind,
+		took.Round(10*time.Microsecond), millis(replaying), float64(replaying)/float64(max(took, time.Microsecond)))
+	loaded, err := t.session.accounts.Load(ctx, id)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		check(t, carol, place(behind.State.Money(), behind.SequenceNumber), place(eur(t.expected[carol][snapshotNumber-1]), snapshotNumber)),
+		check(t, "the present account with a snapshot is the replayed one", loaded == replayed, true),
+		check(t, "loads that began with a snapshot", t.session.accounts.SnapshotStats().Used, snapshotLoads+1),
+	)
 }
 
 // nextOfCarol returns the event that comes next on carol's account: its opening,

@@ -315,7 +315,7 @@ func TestDemoAsJSON(t *testing.T) {
 	if !got.OK || !got.Temporary || !strings.HasPrefix(got.Book, "demo-") || !strings.HasPrefix(got.Database, "sqlite:"+dir) {
 		t.Errorf("%+v", got)
 	}
-	if got.BulkEvents != bulkEvents || got.AppendMicroseconds <= 0 || got.ReplayMicroseconds <= 0 {
+	if got.BulkEvents != bulkEvents || got.AppendMicroseconds <= 0 || got.ReplayMicroseconds <= 0 || got.SnapshotMicroseconds <= 0 {
 		t.Errorf("%+v", got)
 	}
 	checked := map[int]bool{}
