@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -48,9 +49,13 @@ func appendScenario(name, title string, callers int, kinds []kind, must ...requi
 	}
 }
 
-// scenarios returns all of them, in the order in which they run: those that leave
-// the largest tables behind come last.
+// scenarios returns all of them, in the order in which they run.
 func scenarios() []scenario {
+	return slices.Concat(firstScenarios(), snapshotScenarios(), lastScenarios(), []scenario{sqliteSnapshotScenario()})
+}
+
+// firstScenarios are about appends, and about reading what is not long.
+func firstScenarios() []scenario {
 	everyKind := []kind{plain, xid8, naive, headrow}
 	return []scenario{
 		appendScenario("append-1", "append, 1 caller", 1, everyKind, atLeast(0.9, rate, nameDaybook, plain)),
@@ -87,20 +92,13 @@ func scenarios() []scenario {
 			baseline: nameRaw, postgres: true, prepare: prepareReplay,
 			must: []requirement{atMost(1.25, elapsed, nameDaybook, nameRaw)},
 		},
-		{
-			name: "snapshot", title: "loading one long aggregate, the newest snapshot 100 events behind",
-			baseline: nameRaw, postgres: true, prepare: prepareSnapshot,
-			must: []requirement{atMost(1.3, p50, nameDaybook, nameRaw), atLeast(60, p50, nameFull, nameDaybook)},
-		},
-		{
-			name: "past", title: "loading it at 100 random points of its past, against its present; a load counts as one event",
-			baseline: nameLoad, postgres: true, prepare: preparePast, must: pastRequirements(),
-		},
-		{
-			name: "keep-64", title: "64 callers, commands with snapshots on and off, aggregates of their own or all on one",
-			baseline: nameOff, postgres: true, prepare: prepareKeeping,
-			must: []requirement{atLeast(0.9, rate, nameOn, nameOff), atLeast(0.9, rate, nameOn+nameOneSuffix, nameOff+nameOneSuffix)},
-		},
+	}
+}
+
+// lastScenarios are those that leave the largest tables behind, and those that have files
+// of their own.
+func lastScenarios() []scenario {
+	return []scenario{
 		{
 			name: "book", title: "reading a whole book, in a process that does nothing else",
 			baseline: nameRaw, postgres: true, cold: true, maxRounds: 3, prepare: prepareBook,
@@ -120,11 +118,6 @@ func scenarios() []scenario {
 			name: "sqlite-replay", title: "SQLite: replay of one long aggregate, without a snapshot",
 			baseline: nameRaw, prepare: prepareSQLiteReplay,
 			must: []requirement{atMost(1.25, elapsed, nameDaybook, nameRaw)},
-		},
-		{
-			name: "sqlite-snapshot", title: "SQLite: loading one long aggregate, the newest snapshot 100 events behind",
-			baseline: nameFull, prepare: prepareSQLiteSnapshot,
-			must: []requirement{atLeast(60, p50, nameFull, nameDaybook)},
 		},
 	}
 }

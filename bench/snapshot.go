@@ -19,6 +19,35 @@ const (
 	nameFull       = "full replay"
 )
 
+// snapshotScenarios are about what snapshots save and cost on PostgreSQL.
+func snapshotScenarios() []scenario {
+	return []scenario{
+		{
+			name: "snapshot", title: "loading one long aggregate, the newest snapshot 100 events behind",
+			baseline: nameRaw, postgres: true, prepare: prepareSnapshot,
+			must: []requirement{atMost(1.3, p50, nameDaybook, nameRaw), atLeast(60, p50, nameFull, nameDaybook)},
+		},
+		{
+			name: "past", title: "loading it at 100 random points of its past, against its present; a load counts as one event",
+			baseline: nameLoad, postgres: true, prepare: preparePast, must: pastRequirements(),
+		},
+		{
+			name: "keep-64", title: "64 callers, commands with snapshots on and off, aggregates of their own or all on one",
+			baseline: nameOff, postgres: true, prepare: prepareKeeping,
+			must: []requirement{atLeast(0.9, rate, nameOn, nameOff), atLeast(0.9, rate, nameOn+nameOneSuffix, nameOff+nameOneSuffix)},
+		},
+	}
+}
+
+// sqliteSnapshotScenario is about what they save on SQLite.
+func sqliteSnapshotScenario() scenario {
+	return scenario{
+		name: "sqlite-snapshot", title: "SQLite: loading one long aggregate, the newest snapshot 100 events behind",
+		baseline: nameFull, prepare: prepareSQLiteSnapshot,
+		must: []requirement{atLeast(60, p50, nameFull, nameDaybook)},
+	}
+}
+
 // behind is how far behind the end of an aggregate of so many events its newest
 // snapshot is: as far as is asked for, and less where there are few.
 func behind(events, asked int) int { return min(asked, events/2) }
