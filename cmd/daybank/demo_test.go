@@ -76,7 +76,7 @@ func TestDemoOnATemporaryFile(t *testing.T) {
 		t.Errorf("sections (-want +got):\n%s", diff)
 	}
 	lines := strings.Split(stdout.String(), "\n")
-	if len(lines) > 132 {
+	if len(lines) > 138 {
 		t.Errorf("the demo has %d lines", len(lines))
 	}
 	for _, line := range lines {

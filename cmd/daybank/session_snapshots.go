@@ -104,10 +104,11 @@ func explainSnapshot(err error) error {
 	}
 }
 
-// dropHint says how to be rid of snapshots that lie.
+// dropHint says what to do about snapshots that differ from the events. To be rid of
+// them is the second thing: should an event have been changed, they are what shows it.
 func dropHint(handle string) string {
-	handle = shellQuote(handle)
-	return fmt.Sprintf("the events are what counts, and the snapshots of %[1]s are wrong: daybank snapshot %[1]s --drop removes them, and daybank snapshot %[1]s makes new ones", handle)
+	return fmt.Sprintf("either a program has changed what events mean, or somebody has changed an event: look (daybank verify --aggregate %[1]s); "+
+		"where the events are right, daybank snapshot %[1]s --drop removes the snapshots, and daybank snapshot %[1]s makes new ones", shellQuote(handle))
 }
 
 // accountOf reads the state of a snapshot as the library does.

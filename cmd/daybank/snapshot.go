@@ -41,8 +41,7 @@ with --all, of every account. The other verbs keep them as they come to need the
 this is for after an import, or to have it done beforehand.
 
 With --drop remove snapshots instead: all of the account, or of every account, or
-only those that another program has made, with --other-folds. It changes no answer.
-Where one is wrong or damaged, drop and keep: the events are what counts.`,
+only those that another program has made, with --other-folds. It changes no answer.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case flags.all && len(args) > 0:

@@ -130,7 +130,7 @@ func TestASnapshotThatLies(t *testing.T) {
 			must(t, db, "deposit", "it's", "2")
 
 			const want = "it's at sequence number 3: with the snapshot at 2 the account is 8.00 EUR (open), and all events give 7.00 EUR (open)"
-			const hint = `daybank snapshot 'it'\''s' --drop removes them`
+			const hint = `daybank snapshot 'it'\''s' --drop removes the snapshots`
 			for name, verb := range map[string]func(context.Context, *session) error{
 				"a reader": func(ctx context.Context, s *session) error {
 					_, err := s.accounts.Load(ctx, bank.AccountID("it's"))
@@ -229,6 +229,27 @@ func TestSnapshotsThatCannotBeKept(t *testing.T) {
 			got = cli(t, db, "snapshot", "--all", "-o", "json")
 			if r := decode[snapshotsKept](t, got.stdout); got.code != exitError || r.Accounts != 1 || r.Failed != 1 || r.Written != 0 {
 				t.Errorf("snapshot --all: exit code %d, %+v", got.code, r)
+			}
+		})
+	}
+}
+
+// An account that cannot be read stops no other from being kept.
+func TestKeepingAllPassesOverWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, empty := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := empty(t, t.TempDir())
+			must(t, db, "open", "alice", "--owner", "Alice")
+			record(t, db, "alice", "InterestAccrued", 1, `{"rate":"0.5"}`)
+			must(t, db, "open", "bob", "--owner", "Bob")
+			got := cli(t, db, "snapshot", "--all", "-o", "json")
+			if r := decode[snapshotsKept](t, got.stdout); got.code != exitError || r != (snapshotsKept{Accounts: 2, Written: 1, Failed: 1}) || !strings.Contains(got.stderr, "InterestAccrued") {
+				t.Errorf("exit code %d, %+v, stderr %q", got.code, r, got.stderr)
+			}
+			if rows := decode[[]snapshotRow](t, must(t, db, "snapshots", "-o", "json")); len(rows) != 1 || rows[0].Account != "bob" {
+				t.Errorf("snapshots: %+v", rows)
 			}
 		})
 	}
