@@ -174,8 +174,10 @@ func TestHostileEventsAreShownEscaped(t *testing.T) {
 			db := empty(t, t.TempDir())
 			record(t, db, "mallory", "AccountOpened", 2, `{"account_id":"mallory","owner_name":"\u001b[2Jm\u202ea\nl","currency":"EUR"}`)
 			record(t, db, "mallory", "MoneyDeposited", 1, "{\"amount\":1,\"reference\":\"a\u202eb\u009b1m\"}")
+			record(t, db, "eve", "AccountOpened", 2, `{"account_id":"\u001b[2Je","owner_name":"\u001b[2Je","currency":"E\u001b[1mR"}`)
 			for _, args := range [][]string{{"balance", "mallory"}, {"show", "mallory"}, {"accounts"}, {"events"}, {"history", "mallory"}, {"deposit", "mallory", "1"},
-				{"report"}, {"why", "mallory"}, {"statement", "mallory"}, {"statement", "mallory", "-o", "csv"}, {"diff", "mallory", "--from", "0"}, {"plot", "mallory"}} {
+				{"report"}, {"why", "mallory"}, {"statement", "mallory"}, {"statement", "mallory", "-o", "csv"}, {"diff", "mallory", "--from", "0"}, {"plot", "mallory"},
+				{"balance", "eve"}, {"why", "eve"}, {"statement", "eve"}, {"statement", "eve", "-o", "csv"}, {"diff", "eve", "--from", "0"}, {"plot", "eve"}} {
 				got := cli(t, db, args...)
 				if got.code != exitOK || strings.ContainsFunc(strings.ReplaceAll(got.stdout, "\n", ""), isUnprintable) {
 					t.Errorf("%v: exit code %d, %q", args, got.code, got.stdout)

@@ -178,7 +178,7 @@ func (a *app) showStatement(st accountStatement, c cut, p *period) error {
 	}
 	rows = append(rows, statementRow{time: text(d.To), what: "closing balance", balance: d.ClosingBalance})
 	if a.format != formatJSON {
-		if _, err := fmt.Fprintf(a.stdout, "%s, %s, in %s, as known at position %d\n\n", plainText(d.Account), plainText(d.Owner), d.Currency, d.Position); err != nil {
+		if _, err := fmt.Fprintf(a.stdout, "%s, %s, in %s, as known at position %d\n\n", plainText(d.Account), plainText(d.Owner), plainText(d.Currency), d.Position); err != nil {
 			return err
 		}
 	}
