@@ -72,6 +72,8 @@ func TestPlotKeepsToItsWidth(t *testing.T) {
 		"below zero":          line("EUR", -bank.MaxAmount, 0, -5),
 		"no digits":           line("JPY", 0, 1, 0, 7),
 		"one step":            line("KWD", 1_000),
+		"a thousand of it":    line("EUR", 0, 1024*bank.MaxAmount, 1024*bank.MaxAmount+20),
+		"a cent beside those": line("EUR", 1024*bank.MaxAmount, 1024*bank.MaxAmount+1),
 		"as far as can be":    line("EUR", math.MinInt64, 0, math.MaxInt64),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,9 +88,6 @@ func TestPlotKeepsToItsWidth(t *testing.T) {
 				least, most := l.steps[0].balance, l.steps[0].balance
 				for _, step := range l.steps {
 					least, most = min(least, step.balance), max(most, step.balance)
-				}
-				if least < -bank.MaxAmount {
-					continue // no command can do that; it is drawn, with labels that are rounded
 				}
 				for _, balance := range []int64{least, most} {
 					label := regexp.MustCompile(`(?m)^ *` + regexp.QuoteMeta(l.money(balance).Decimal()) + ` *[┤┼]`)

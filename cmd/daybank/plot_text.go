@@ -26,10 +26,13 @@ func (l balanceLine) text(width int) string {
 		least, most = min(least, step.balance), max(most, step.balance)
 	}
 	// What is drawn is the distance from the least balance in minor units, so that those
-	// that differ by a cent beside the largest amount are two; labels are exact again.
-	distance := func(balance int64) float64 { return float64(balance) - float64(least) }
-	label := func(distance float64) string {
-		n, _ := big.NewFloat(math.Round(distance)).Int(nil)
+	// that differ by a cent beside the largest ones are two; labels are exact again.
+	distance := func(balance int64) float64 { return float64(uint64(balance) - uint64(least)) } //nolint:gosec // G115: no int64 holds all distances, and their difference is right
+	label := func(from float64) string {
+		if from >= distance(most) {
+			return l.money(most).Decimal() // a float64 may not hold that distance
+		}
+		n, _ := big.NewFloat(math.Round(from)).Int(nil)
 		return decimal(n.Add(n, big.NewInt(least)), l.account.Currency)
 	}
 	labels := max(utf8.RuneCountInString(label(0)), utf8.RuneCountInString(l.money(most).Decimal()))
