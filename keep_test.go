@@ -3,6 +3,8 @@ package daybook_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -360,6 +362,46 @@ func TestTheOldAreThinnedOut(t *testing.T) {
 	}
 	if stats := repo.SnapshotStats(); stats.Corrupt+stats.Failed+stats.Differed > 0 {
 		t.Errorf("%+v", stats)
+	}
+}
+
+// limited is an engine that, as PostgreSQL does, takes a page of fewer than one event for a mistake.
+type limited struct{ daybook.Driver }
+
+func (l limited) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQuery) (daybook.Snapshot, []daybook.Recorded, error) {
+	if q.Limit < 1 {
+		return daybook.Snapshot{}, nil, fmt.Errorf("a limit of %d", q.Limit)
+	}
+	return l.Driver.Resume(ctx, book, q)
+}
+
+// Who wants no snapshots but those made on purpose, or all of them for ever, may say so
+// with the largest number there is.
+func TestTheLargestDistances(t *testing.T) {
+	t.Parallel()
+	book := openCounters(t, limited{newDriver(t)})
+	appendCounts(t, book, counter(1), 450)
+	seldom := keptCounters(t, book, daybook.Snapshots{Every: math.MaxInt, Thin: math.MaxInt, CheckOneIn: 1})
+	if _, err := seldom.Keep(t.Context(), counter(1)); err != nil {
+		t.Fatal(err)
+	}
+	wantNumbers(t, book, counter(1), 450)
+	for _, n := range []int64{0, 1, 449, 450} {
+		wantState(t, seldom, counter(1), daybook.AtSequence(n), int(n))
+		wantState(t, seldom, counter(1), daybook.AtPosition(n), int(n))
+	}
+	wantState(t, seldom, counter(1), daybook.Point{}, 450)
+	if err := book.DropSnapshots(t.Context(), listed(t, book)...); err != nil {
+		t.Fatal(err)
+	}
+	dense := keptCounters(t, book, daybook.Snapshots{Every: 2, Thin: math.MaxInt, CheckOneIn: 1})
+	if _, err := dense.Keep(t.Context(), counter(1)); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, dense, counter(1), daybook.AtSequence(2), 2)
+	addTimes(t, dense, counter(1), 2)
+	if got := len(numbers(t, book, counter(1))); got != 226 {
+		t.Errorf("%d snapshots are kept, want all 226", got)
 	}
 }
 

@@ -44,6 +44,9 @@ const (
 	defaultCheckOneIn = 1_000
 	// thinStep is how many times Every the distance is among the old.
 	thinStep = 10
+	// maxEvery bounds Every and Thin: no aggregate has as many events, and what is worked
+	// out from the two does not overflow.
+	maxEvery = 1 << 28
 )
 
 // SnapshotStats counts what has become of snapshots since the repository was made.
@@ -98,6 +101,7 @@ func newKeeping(s Snapshots, fold Fold) *keeping {
 	if s.CheckOneIn == 0 {
 		s.CheckOneIn = defaultCheckOneIn
 	}
+	s.Every, s.Thin = min(s.Every, maxEvery), min(s.Thin, maxEvery)
 	return &keeping{Snapshots: s, fold: fold, waiting: map[AggregateID]int64{}, tried: map[AggregateID]int64{}, hurry: make(chan struct{}, 1)}
 }
 
