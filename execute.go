@@ -101,7 +101,7 @@ func (r *Repository[S, C, E]) run(ctx context.Context, tasks []task[S, E], opts 
 // attempt runs the tasks once. lost says that the error is a race lost at the
 // append, so that another attempt makes sense.
 func (r *Repository[S, C, E]) attempt(ctx context.Context, tasks []task[S, E], o options) (results []Result[S], lost bool, err error) {
-	if len(tasks) > 1 {
+	if len(tasks) > 1 || !r.fronted {
 		return r.compete(ctx, tasks, nil, o)
 	}
 	result, decided, known, err := r.advance(ctx, tasks[0], o)

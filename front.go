@@ -3,8 +3,10 @@ package daybook
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // fronts are the aggregates that callers of this process are deciding on at this
@@ -25,6 +27,28 @@ type front[S any] struct {
 	state   Loaded[S]     // for whoever has the token, as is:
 	rests   UUID          // the last event in state, where it is under way
 	good    atomic.Bool   // nothing is known to speak against state
+}
+
+// copiedWhole reports whether to assign a value of type t is to copy all of it. The
+// state at a front goes to every caller there: one with a map, a slice or a pointer in it
+// would let a caller change what the next one decides on.
+func copiedWhole(t reflect.Type) bool {
+	if t == reflect.TypeFor[time.Time]() {
+		return true // nothing that it points to can be changed
+	}
+	switch kind := t.Kind(); kind {
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !copiedWhole(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	case reflect.Array:
+		return copiedWhole(t.Elem())
+	default:
+		return reflect.Bool <= kind && kind <= reflect.Complex128 || kind == reflect.String
+	}
 }
 
 func (f *fronts[S]) enter(id AggregateID) *front[S] {

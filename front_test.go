@@ -192,3 +192,49 @@ func TestManyCommandsFromManyProcessesOnOneAggregate(t *testing.T) {
 		t.Errorf("the sum is %d, %v, want %d: every command once", loaded.State, err, want)
 	}
 }
+
+// floor is a state that an assignment does not copy whole.
+type floor struct {
+	Sum   int
+	Least map[string]int
+}
+
+var floored = daybook.Decider[floor, add, counterEvent]{
+	Type:    "counter",
+	Initial: func() floor { return floor{Least: map[string]int{"sum": 0}} },
+	Decide: func(s floor, c add) ([]counterEvent, error) {
+		if s.Sum+c.By < s.Least["sum"] {
+			return nil, errBelowZero
+		}
+		return []counterEvent{added(c)}, nil
+	},
+	Evolve: func(s floor, e counterEvent) floor {
+		s.Sum += e.(added).By
+		return s
+	},
+}
+
+// What a caller does with the state it was given is no concern of those who decide
+// beside it.
+func TestAResultIsItsCallersOwn(t *testing.T) {
+	t.Parallel()
+	repo := daybook.NewRepository(openCounters(t, newDriver(t)), floored)
+	var callers sync.WaitGroup
+	for range 8 {
+		callers.Go(func() {
+			for range 30 {
+				result, err := repo.Execute(t.Context(), counter(1), add{-1})
+				if err == nil {
+					t.Error("a caller has taken what is not there")
+				}
+				if result, err = repo.Execute(t.Context(), counter(1), add{0}); err != nil && !errors.Is(err, daybook.ErrConflict) {
+					t.Error(err)
+				}
+				if result.State.Least != nil {
+					result.State.Least["sum"] = -1_000
+				}
+			}
+		})
+	}
+	callers.Wait()
+}

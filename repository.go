@@ -11,12 +11,13 @@ type Repository[S, C, E any] struct {
 	book    *Book
 	decider Decider[S, C, E]
 	fronts  fronts[S]
+	fronted bool     // fronts are for states like S
 	kept    *keeping // nil without Snapshots
 }
 
 // NewRepository joins a decider to a book. Make it once and share it: calls on one
-// aggregate that are made at the same time through one repository do not race. It panics when book is nil and when the
-// decider has no Type, Initial or Evolve: that is a mistake in the program. With
+// aggregate that are made at the same time through one repository do not race, unless
+// S has a map, a slice or a pointer in it. It panics when book is nil and when the decider has no Type, Initial or Evolve: that is a mistake in the program. With
 // [Snapshots] it also panics when S is a type that JSON does not carry.
 func NewRepository[S, C, E any](book *Book, decider Decider[S, C, E], opts ...RepositoryOption) *Repository[S, C, E] {
 	if book == nil {
@@ -27,7 +28,7 @@ func NewRepository[S, C, E any](book *Book, decider Decider[S, C, E], opts ...Re
 	for _, opt := range opts {
 		opt.setRepository(&o)
 	}
-	r := &Repository[S, C, E]{book: book, decider: decider}
+	r := &Repository[S, C, E]{book: book, decider: decider, fronted: copiedWhole(reflect.TypeFor[S]())}
 	if o.snapshots != nil {
 		checkState(decider.Type, decider.Initial())
 		r.kept = newKeeping(*o.snapshots, foldOf(decider.Type, decider.FoldVersion, reflect.TypeFor[S](), book.registry))
