@@ -238,17 +238,25 @@ func (l ledger) dayEnds(account string) map[time.Time]int64 {
 }
 
 // checkDaysByLoadAt asks the library for the balance at the end of some days, of
-// accounts chosen at random.
+// accounts chosen at random, with snapshots and without.
 func checkDaysByLoadAt(t *testing.T, book *daybook.Book, want ledger) {
 	t.Helper()
 	const samples = 40
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // G404: a sample, not a secret
-	accounts := daybook.NewRepository(book, bank.Accounts)
+	replaying := daybook.NewRepository(book, bank.Accounts)
+	keeping := daybook.NewRepository(book, bank.Accounts, daybook.Snapshots{Every: 20, CheckOneIn: -1})
 	handles := slices.Sorted(maps.Keys(want))
-	for range samples {
+	for i := range samples {
 		handle := handles[random.IntN(len(handles))]
+		accounts := replaying
+		if i%2 == 1 {
+			accounts = keeping
+			if _, err := accounts.Keep(t.Context(), bank.AccountID(handle)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for day, balance := range want.dayEnds(handle) {
 			end := day.Add(24*time.Hour - time.Microsecond)
 			loaded, err := accounts.LoadAt(t.Context(), bank.AccountID(handle), daybook.AsOfOccurred(end))
@@ -259,5 +267,8 @@ func checkDaysByLoadAt(t *testing.T, book *daybook.Book, want ledger) {
 				t.Errorf("account %s at %v: %s, %s; want %d", handle, end, loaded.State.Status, loaded.State.Money(), balance)
 			}
 		}
+	}
+	if stats := keeping.SnapshotStats(); stats.Used == 0 || stats.Corrupt > 0 {
+		t.Errorf("the snapshots: %+v", stats)
 	}
 }
