@@ -261,3 +261,56 @@ func TestAStateThatDoesNotComeBackIsNotKept(t *testing.T) {
 		})
 	}
 }
+
+// linked is a state in which it matters that two pointers are one.
+type linked struct {
+	All  []*int
+	Last *int
+}
+
+func TestAStateWithOnePointerInTwoPlacesIsNotKept(t *testing.T) {
+	t.Parallel()
+	book := openCounters(t, newDriver(t))
+	appendCounts(t, book, counter(1), 15)
+	for name, c := range map[string]struct {
+		last   func(*int) *int
+		failed int64
+	}{
+		"one pointer":  {func(p *int) *int { return p }, 3},
+		"two pointers": {func(p *int) *int { return new(*p) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			decider := daybook.Decider[linked, any, counterEvent]{
+				Type: "counter", FoldVersion: int(c.failed), Initial: func() linked { return linked{} },
+				Evolve: func(s linked, e counterEvent) linked {
+					n := e.(added).By
+					if last := len(s.All) - 1; last >= 0 && s.All[last] == s.Last {
+						n += *s.Last
+						s.All = s.All[:last:last]
+					}
+					s.All = append(s.All[:len(s.All):len(s.All)], &n)
+					s.Last = c.last(&n)
+					return s
+				},
+			}
+			var told reports
+			repo := daybook.NewRepository(book, decider, daybook.Snapshots{Every: 5, CheckOneIn: -1, Report: told.add})
+			if _, err := repo.Load(t.Context(), counter(1)); err != nil {
+				t.Fatal(err)
+			}
+			flush(t, repo)
+			for n := range int64(16) {
+				got, err := repo.LoadAt(t.Context(), counter(1), daybook.AtSequence(n))
+				want, wantErr := daybook.NewRepository(book, decider).LoadAt(t.Context(), counter(1), daybook.AtSequence(n))
+				if diff := cmp.Diff(want, got); diff != "" || err != nil || wantErr != nil {
+					t.Errorf("at %d (-want +got): %s, %v, %v", n, diff, err, wantErr)
+				}
+			}
+			flush(t, repo)
+			if stats := repo.SnapshotStats(); stats.Failed != c.failed || stats.Written != 3-c.failed || int64(len(told.all())) != c.failed {
+				t.Errorf("%+v, reported %v", stats, told.all())
+			}
+		})
+	}
+}

@@ -33,7 +33,10 @@ func decodeState[S any](text []byte) (state S, err error) {
 	return state, err
 }
 
-var errNotTheSame = errors.New("it does not come back from JSON as it was")
+var (
+	errNotTheSame = errors.New("it does not come back from JSON as it was")
+	errTwoPlaces  = errors.New("it holds one pointer in two places, and from JSON they come back as two")
+)
 
 // keepable returns a state as it is kept, as canonical JSON, if it comes back from there as it is.
 func keepable[S any](state S) (text []byte, hash [sha256.Size]byte, err error) {
@@ -63,7 +66,63 @@ func keepable[S any](state S) (text []byte, hash [sha256.Size]byte, err error) {
 	if !reflect.DeepEqual(state, back) || !bytes.Equal(plain, again) {
 		return nil, hash, errNotTheSame
 	}
+	if twice(reflect.ValueOf(&state).Elem(), map[any]bool{}) { // which are equal to reflect
+		return nil, hash, errTwoPlaces
+	}
 	return text, sha256.Sum256(text), nil
+}
+
+// twice reports whether a pointer in v is among seen, or there twice. Types with
+// marshallers of their own are left to these.
+func twice(v reflect.Value, seen map[any]bool) bool {
+	if !leadsOn(v.Kind()) || marshalsItself(v.Type()) {
+		return false
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() || v.Type().Elem().Size() == 0 { // those are no places
+			return false
+		}
+		key := [2]any{v.Type(), v.UnsafePointer()}
+		if seen[key] {
+			return true
+		}
+		seen[key] = true
+		return twice(v.Elem(), seen)
+	case reflect.Array, reflect.Slice:
+		if !leadsOn(v.Type().Elem().Kind()) {
+			return false
+		}
+		for i := range v.Len() {
+			if twice(v.Index(i), seen) {
+				return true
+			}
+		}
+	case reflect.Map:
+		for each := v.MapRange(); each.Next(); {
+			if twice(each.Value(), seen) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if twice(v.Field(i), seen) {
+				return true
+			}
+		}
+	default: // does not lead on
+	}
+	return false
+}
+
+// leadsOn reports whether a pointer can be within a value of that kind, in a state.
+func leadsOn(kind reflect.Kind) bool {
+	switch kind {
+	case reflect.Array, reflect.Map, reflect.Pointer, reflect.Slice, reflect.Struct:
+		return true
+	default:
+		return false
+	}
 }
 
 // checkState panics when states of type S can never be kept.
