@@ -7,3 +7,13 @@ func InLine(b *Book) int {
 	defer b.committer.mu.Unlock()
 	return len(b.committer.line)
 }
+
+// AtFront is how many callers are at the front of an aggregate, deciding or waiting.
+func AtFront[S, C, E any](r *Repository[S, C, E], id AggregateID) int {
+	r.fronts.mu.Lock()
+	defer r.fronts.mu.Unlock()
+	if f := r.fronts.open[id]; f != nil {
+		return f.callers
+	}
+	return 0
+}

@@ -115,15 +115,21 @@ func (r *Repository[S, C, E]) advance(ctx context.Context, t task[S, E], o optio
 // decideAt decides at the front, gives back its token, and lets what comes of it
 // join the line. own is nil where nothing does.
 func (r *Repository[S, C, E]) decideAt(ctx context.Context, f *front[S], t task[S, E], o options) (own *call, result Result[S], known []Result[S], err error) {
-	defer func() { f.turn <- struct{}{} }()
+	loaded := false
+	defer func() {
+		if !loaded { // or there was a panic
+			f.good.Store(false)
+		}
+		f.turn <- struct{}{}
+	}()
 	if !f.good.Swap(true) {
 		if f.state, err = r.Load(ctx, t.id); err != nil {
-			f.good.Store(false)
 			return nil, result, nil, err
 		}
 		f.rests = UUID{}
 		known = []Result[S]{{Loaded: f.state}}
 	}
+	loaded = true
 	if o.ifAt != nil && *o.ifAt != f.state.SequenceNumber {
 		return nil, result, known, nil
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/daybook-go/daybook"
 )
@@ -132,6 +134,49 @@ func TestARuleHoldsWhileProcessesCompete(t *testing.T) {
 	}
 	all.Wait()
 	neverBelowZero(t, openCounters(t, openFile(t, path)))
+}
+
+// panicking is an engine whose first reading ends in a panic, when it may.
+type panicking struct {
+	daybook.Driver
+	reads      atomic.Int64
+	began, end chan struct{}
+}
+
+func (p *panicking) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+	if p.reads.Add(1) == 1 {
+		close(p.began)
+		<-p.end
+		panic("the engine")
+	}
+	return p.Driver.Read(ctx, book, q)
+}
+
+// Who loads the state at a front and ends in a panic, from which somebody above recovers,
+// leaves none to the next one.
+func TestAPanicWhileLoadingLeavesNoState(t *testing.T) {
+	t.Parallel()
+	engine := &panicking{Driver: newDriver(t), began: make(chan struct{}), end: make(chan struct{})}
+	inDebt := counters
+	inDebt.Initial = func() int { return -10 }
+	repo := daybook.NewRepository(openCounters(t, engine), inDebt)
+	ended := make(chan any, 1)
+	go func() {
+		defer func() { ended <- recover() }()
+		_, _ = repo.Execute(t.Context(), counter(1), add{5})
+	}()
+	<-engine.began
+	next := addingTo(t.Context(), repo, counter(1), 5)
+	for daybook.AtFront(repo, counter(1)) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	close(engine.end)
+	if <-ended == nil {
+		t.Error("the panic did not come through")
+	}
+	if got := <-next; !errors.Is(got.err, errBelowZero) {
+		t.Errorf("who has -10 adds 5: %+v, %v", got.result, got.err)
+	}
 }
 
 // What is refused is refused by what is recorded, not by what is about to be.
