@@ -10,8 +10,8 @@ import (
 // engines, programs use [Book]. daybooktest.Driver holds its promises as tests.
 //
 // An engine keeps, per book, a head (the last position and recorded-at given out),
-// the events, and snapshots, which are a cache. It decides nothing itself: under its lock it looks up what
-// [Plan] needs, and writes down what Plan answers.
+// the events, and snapshots, which are a cache. It decides nothing itself: under its
+// lock it looks up what [Plan] needs, and writes down what Plan answers.
 type Driver interface {
 	// OpenBook returns the id of the book of that name, making the book when it
 	// is new. Two callers at once get the same id.

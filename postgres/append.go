@@ -18,12 +18,13 @@ const (
 	// commitTimeout bounds the wait for the reply to a commit. It is longer than lock_timeout, as the wait for the head
 	// may be part of it.
 	commitTimeout = 60 * time.Second
-	// lastWait is for how long the reply is waited for after ctx has ended and the
-	// server has been asked to give up.
-	lastWait = 100 * time.Millisecond
 	// rollbackTimeout bounds the attempt to leave a connection fit for the pool.
 	rollbackTimeout = 5 * time.Second
 )
+
+// lastWait is for how long the reply is waited for after ctx has ended, and the server is
+// asked to give up meanwhile. Tests give a slow machine longer.
+var lastWait = 100 * time.Millisecond
 
 const (
 	// beginSQL names the level although the session has it as its default: under
@@ -315,10 +316,8 @@ func uncancelled(ctx context.Context, conn *pgx.Conn, send func(context.Context)
 	asked := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(asked)
-		asking, done := context.WithTimeout(waiting, lastWait)
-		defer done()
-		_ = conn.PgConn().CancelRequest(asking) // where it fails, there is still the reply to wait for
 		time.AfterFunc(lastWait, cancel)
+		_ = conn.PgConn().CancelRequest(waiting) // where it fails, there is still the reply to wait for
 	})
 	delete(conn.PgConn().CustomData(), warned)
 	placed, err := send(waiting)

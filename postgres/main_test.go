@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,7 +15,10 @@ import (
 	"github.com/daybook-go/daybook/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	lastWait = 5 * time.Second // what a server that is well answers is no matter of its speed
+	pgtest.Main(m)
+}
 
 // migrated makes databases that have been migrated.
 var migrated = &pgtest.Template{Prepare: func(dsn string) error { return Migrate(context.Background(), dsn) }}

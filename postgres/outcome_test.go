@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,6 +93,43 @@ func TestCancelledWhileWaiting(t *testing.T) {
 		wantHead(t, conn, book, 0)
 		appendOne(t, db, book, one())
 		wantHead(t, conn, book, 1)
+	})
+}
+
+// A server that says nothing at all, not even to a request to cancel, holds nobody whose
+// context has ended.
+func TestCancelledWhileTheServerIsSilent(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+		t.Helper()
+		dsn := pgtest.Start(t).DSN() // all that share a server wait for a session that stands still
+		if err := Migrate(t.Context(), dsn); err != nil {
+			t.Fatal(err)
+		}
+		db, book, conn := openBookAt(t, dsn)
+		atInsert(t, conn, `PERFORM pg_sleep(30)`)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := appendAside(ctx, db, book, one())
+		process, err := os.FindProcess(int(waitFor(t, conn, `wait_event = 'PgSleep'`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := process.Signal(syscall.SIGCONT); err != nil {
+				t.Error(err)
+			}
+		}()
+		began := time.Now()
+		cancel()
+		if got := <-done; !errors.Is(got.err, daybook.ErrUnclear) {
+			t.Errorf("error is %v, want it unclear", got.err)
+		}
+		if took := time.Since(began); took > commitTimeout/2 {
+			t.Errorf("it took %v, as if nobody had called it off", took)
+		}
 	})
 }
 
