@@ -28,6 +28,17 @@ func openReader(ctx context.Context, dsn string) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, config)
 }
 
+// reader is a connection for reading a book by hand, until the stage closes, and the
+// number the book has there.
+func (s *stage) reader(ctx context.Context, book *daybook.Book) (conn *pgx.Conn, number int64, err error) {
+	if conn, err = openReader(ctx, s.PostgreSQL); err != nil {
+		return nil, 0, err
+	}
+	s.onClose(conn.Close)
+	number, err = bookID(ctx, conn, book.Name())
+	return conn, number, err
+}
+
 // eachRow runs a query and hands every row to f, in PostgreSQL's own form: with
 // pgx, reading RawValues takes half the time of Scan.
 func eachRow(ctx context.Context, conn interface {

@@ -63,12 +63,7 @@ func prepareSnapshot(ctx context.Context, s *stage) ([]contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := openReader(ctx, s.PostgreSQL)
-	if err != nil {
-		return nil, err
-	}
-	s.onClose(conn.Close)
-	number, err := bookID(ctx, conn, book.Name())
+	conn, number, err := s.reader(ctx, book)
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"time"
 
-	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 )
 
 const (
@@ -15,8 +12,6 @@ const (
 	// where there is no terminal for a bar: whichever comes first.
 	progressLines = 5_000
 	progressPause = 5 * time.Second
-	// progressWidth is the bar's, in characters.
-	progressWidth = 40
 )
 
 // importProgress tells on stderr how far an import is, by the bytes read: with a
@@ -27,8 +22,7 @@ type importProgress struct {
 	total int64
 	past  int64 // bytes of the files that are done
 
-	bars *mpb.Progress // nil where there is no terminal
-	bar  *mpb.Bar
+	bar *progressBar // nil where there is no terminal
 
 	saidLines int64
 	saidAt    time.Time
@@ -39,25 +33,8 @@ func (a *app) importProgress(doing string, files []importFile) *importProgress {
 	for _, file := range files {
 		p.total += file.info.Size()
 	}
-	if a.hasRoomForBar() {
-		// The bar has no colours, so NO_COLOR has nothing to switch off.
-		p.bars = mpb.New(mpb.WithOutput(a.stderr), mpb.WithWidth(progressWidth))
-		p.bar = p.bars.AddBar(p.total,
-			mpb.PrependDecorators(decor.Name(doing+" ")),
-			mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f "), decor.AverageETA(decor.ET_STYLE_GO)))
-	}
+	p.bar = a.progressBar(doing, decor.CountersKibiByte("% .1f / % .1f "))
 	return p
-}
-
-// hasRoomForBar reports whether stderr is a terminal that can show a bar. One that
-// does not tell its width, as in some containers, shows nothing of it.
-func (a *app) hasRoomForBar() bool {
-	file, ok := a.stderr.(*os.File)
-	if !ok || a.getenv("TERM") == "dumb" {
-		return false
-	}
-	width, _, err := term.GetSize(int(file.Fd()))
-	return err == nil && width > progressWidth
 }
 
 // update says how much of the present file has been read, and how many lines of all
@@ -65,7 +42,7 @@ func (a *app) hasRoomForBar() bool {
 func (p *importProgress) update(bytesRead, lines int64) {
 	read := p.past + bytesRead
 	if p.bar != nil {
-		p.bar.SetCurrent(min(read, p.total))
+		p.bar.update(read, p.total)
 		return
 	}
 	if lines-p.saidLines < progressLines && time.Since(p.saidAt) < progressPause {
@@ -79,17 +56,7 @@ func (p *importProgress) update(bytesRead, lines int64) {
 func (p *importProgress) fileDone(size int64) { p.past += size }
 
 // end leaves the terminal ready for what is printed next.
-func (p *importProgress) end(complete bool) {
-	if p.bar == nil {
-		return
-	}
-	if complete {
-		p.bar.SetTotal(p.total, true)
-	} else {
-		p.bar.Abort(false)
-	}
-	p.bars.Wait()
-}
+func (p *importProgress) end(complete bool) { p.bar.end(complete) }
 
 func percent(part, whole int64) int64 {
 	if whole == 0 {

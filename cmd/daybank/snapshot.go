@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
@@ -106,7 +107,7 @@ func (a *app) keepAll(ctx context.Context, s *session) error {
 	}
 	var r snapshotsKept
 	var unkept []error
-	bar := a.progressBar("keeping", head.Position)
+	bar := a.progressBar("keeping", decor.CountersNoUnit("%d / %d "))
 	stopped := func(err error) error {
 		bar.end(false)
 		return &hintError{err, "the snapshots that were kept stay: run it again, and it goes on from there"}
@@ -115,7 +116,7 @@ func (a *app) keepAll(ctx context.Context, s *session) error {
 		if err != nil {
 			return stopped(err)
 		}
-		bar.update(rec.Position)
+		bar.update(rec.Position, head.Position)
 		if rec.SequenceNumber != 1 {
 			continue
 		}
@@ -131,6 +132,7 @@ func (a *app) keepAll(ctx context.Context, s *session) error {
 			unkept = append(unkept, err)
 		}
 	}
+	bar.update(head.Position, head.Position)
 	bar.end(true)
 	r.Written = s.accounts.SnapshotStats().Written
 	if r.Failed > maxUnkept {

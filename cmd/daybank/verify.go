@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
@@ -201,7 +202,7 @@ func (f *verifyFlags) options() (o daybook.VerifyOptions, err error) {
 
 // verify proves the book, and shows what was looked at and what was found.
 func (a *app) verify(ctx context.Context, s *session, o daybook.VerifyOptions, handle string) error {
-	progress := a.verifyProgress()
+	progress := a.progressBar("verifying", decor.CountersNoUnit("%d / %d events "))
 	o.Progress = progress.update
 	v, err := daybook.Verify(ctx, s.book, o)
 	progress.end(err == nil)
