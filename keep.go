@@ -254,7 +254,10 @@ func (m *maker[S]) finish(book BookID, state S) (done Snapshot, err error) {
 	return done, nil
 }
 
-var errNoneKept = errors.New("daybook: this repository keeps no snapshots")
+var (
+	errNoneKept   = errors.New("daybook: this repository keeps no snapshots: give NewRepository the option Snapshots")
+	errDistrusted = errors.New("daybook: this repository keeps snapshots no more, because a check has found one that lies: drop the fold's snapshots and make another repository")
+)
 
 // Keep makes the snapshots of an aggregate that are missing, now, and one at its
 // present end, which it returns: the zero Snapshot where nothing has happened to it.
@@ -265,8 +268,11 @@ func (r *Repository[S, C, E]) Keep(ctx context.Context, id AggregateID) (Snapsho
 	if err := r.checkID(id); err != nil {
 		return Snapshot{}, err
 	}
-	if r.kept == nil || r.kept.distrusted.Load() {
+	if r.kept == nil {
 		return Snapshot{}, errNoneKept
+	}
+	if r.kept.distrusted.Load() {
+		return Snapshot{}, errDistrusted
 	}
 	w := keepWriter{write: r.write}
 	newest, err := r.build(ctx, id, 0, func(s Snapshot) error { return w.add(ctx, s) })
