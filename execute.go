@@ -101,8 +101,11 @@ func (r *Repository[S, C, E]) run(ctx context.Context, tasks []task[S, E], opts 
 // attempt runs the tasks once. lost says that the error is a race lost at the
 // append, so that another attempt makes sense.
 func (r *Repository[S, C, E]) attempt(ctx context.Context, tasks []task[S, E], o options) (results []Result[S], lost bool, err error) {
-	if len(tasks) > 1 || !r.fronted {
+	if len(tasks) > 1 {
 		return r.compete(ctx, tasks, nil, o)
+	}
+	if !r.fronted {
+		return r.inTurn(ctx, tasks, o)
 	}
 	result, decided, known, err := r.advance(ctx, tasks[0], o)
 	if decided {

@@ -112,6 +112,20 @@ func (r *Repository[S, C, E]) advance(ctx context.Context, t task[S, E], o optio
 	return result, true, nil, nil
 }
 
+// inTurn is attempt for a state that cannot be shared: callers of this process still do
+// not race, but each waits for the one before to be answered, and loads its own state.
+func (r *Repository[S, C, E]) inTurn(ctx context.Context, tasks []task[S, E], o options) (results []Result[S], lost bool, err error) {
+	f := r.fronts.enter(tasks[0].id)
+	defer r.fronts.leave(tasks[0].id, f)
+	select {
+	case <-f.turn:
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	defer func() { f.turn <- struct{}{} }()
+	return r.compete(ctx, tasks, nil, o)
+}
+
 // decideAt decides at the front, gives back its token, and lets what comes of it
 // join the line. own is nil where nothing does.
 func (r *Repository[S, C, E]) decideAt(ctx context.Context, f *front[S], t task[S, E], o options) (own *call, result Result[S], known []Result[S], err error) {

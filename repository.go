@@ -11,15 +11,15 @@ type Repository[S, C, E any] struct {
 	book    *Book
 	decider Decider[S, C, E]
 	fronts  fronts[S]
-	fronted bool     // fronts are for states like S
+	fronted bool     // a front may have a state like S
 	kept    *keeping // nil without Snapshots
 }
 
 // NewRepository joins a decider to a book. Make it once and share it: calls on one
-// aggregate that are made at the same time through one repository do not race, unless
-// S has a map, a slice or a pointer in it. It panics when book is nil and when the
-// decider has no Type, Initial or Evolve: that is a mistake in the program. With
-// [Snapshots] it also panics when S is a type that JSON does not carry.
+// aggregate that are made at the same time through one repository do not race, and share
+// transactions unless S has a map, a slice or a pointer in it. It panics when book is nil
+// and when the decider has no Type, Initial or Evolve: that is a mistake in the program.
+// With [Snapshots] it also panics when S is a type that JSON does not carry.
 func NewRepository[S, C, E any](book *Book, decider Decider[S, C, E], opts ...RepositoryOption) *Repository[S, C, E] {
 	if book == nil {
 		panic("daybook.NewRepository: the book is nil: check the error of daybook.Open")

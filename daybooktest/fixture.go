@@ -1,6 +1,7 @@
 package daybooktest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -67,6 +68,27 @@ var notebooks = daybook.Decider[[]string, note, any]{
 	},
 }
 
+// page is what a notebook comes to where only its end is of interest. To assign it is to
+// copy it whole: callers of one process decide on such states one after the other before
+// they are recorded, and on a list of lines they do not.
+type page struct {
+	Lines int64
+	Last  string
+}
+
+var pages = daybook.Decider[page, note, any]{
+	Type:    notebooks.Type,
+	Initial: func() page { return page{} },
+	Decide: func(state page, command note) ([]any, error) {
+		lines := make([]string, state.Lines) // of which all but the last are blank
+		if state.Lines > 0 {
+			lines[state.Lines-1] = state.Last
+		}
+		return notebooks.Decide(lines, command)
+	},
+	Evolve: func(state page, event any) page { return page{state.Lines + 1, line(event)} },
+}
+
 // note is the command: write text, unless there are most lines already. A chained one
 // says whose line it is written below.
 type note struct {
@@ -112,5 +134,28 @@ func (s *scene) repositories() [2]*daybook.Repository[[]string, note, any] {
 	return [2]*daybook.Repository[[]string, note, any]{
 		daybook.NewRepository(s.books[0], notebooks),
 		daybook.NewRepository(s.books[1], notebooks),
+	}
+}
+
+// write executes a command through one of the two handles. It returns the end of the
+// notebook after it, the notebook's number, and how many events it caused.
+type write func(ctx context.Context, handle int, id daybook.AggregateID, command note) (after page, number int64, events int, err error)
+
+// writes are write for both kinds of states.
+func (s *scene) writes() []write {
+	lists := s.repositories()
+	ends := [2]*daybook.Repository[page, note, any]{daybook.NewRepository(s.books[0], pages), daybook.NewRepository(s.books[1], pages)}
+	return []write{
+		func(ctx context.Context, handle int, id daybook.AggregateID, command note) (after page, number int64, events int, err error) {
+			result, err := lists[handle].Execute(ctx, id, command)
+			if n := len(result.State); n > 0 {
+				after = page{int64(n), result.State[n-1]}
+			}
+			return after, result.SequenceNumber, len(result.Events), err
+		},
+		func(ctx context.Context, handle int, id daybook.AggregateID, command note) (after page, number int64, events int, err error) {
+			result, err := ends[handle].Execute(ctx, id, command)
+			return result.State, result.SequenceNumber, len(result.Events), err
+		},
 	}
 }

@@ -83,20 +83,25 @@ func recordedOnce(s *scene) {
 }
 
 func everyCommandOnce(s *scene) {
+	for _, write := range s.writes() {
+		s.everyCommandOnce(write)
+	}
+}
+
+func (s *scene) everyCommandOnce(write write) {
 	ctx, cancel := context.WithTimeout(s.Context(), raceTimeout)
 	defer cancel()
 	id, each := newAggregate(), times(4)
-	repositories := s.repositories()
 	atOnce(racers, func(i int) {
 		for n := range each {
 			text := fmt.Sprintf("%d of writer %d", n, i)
-			result, err := repositories[i%2].Execute(ctx, id, note{text: text})
+			after, number, events, err := write(ctx, i%2, id, note{text: text})
 			if err != nil {
 				s.Errorf("Execute: %v", err)
 				return
 			}
-			if len(result.Events) != 1 || result.State[len(result.State)-1] != text || int64(len(result.State)) != result.SequenceNumber {
-				s.Errorf("Execute(%s) returned the state of %d lines at number %d with %d events, want the state right after it", text, len(result.State), result.SequenceNumber, len(result.Events))
+			if events != 1 || after.Last != text || after.Lines != number {
+				s.Errorf("Execute(%s) returned the state %+v at number %d with %d events, want the state right after it", text, after, number, events)
 			}
 		}
 	})
@@ -220,14 +225,19 @@ func raise(a *atomic.Int64, n int64) {
 // Whatever order many writers of two handles come to in the end: no line may say that
 // it is below another than the one it is below.
 func decisionsRestOnStates(s *scene) {
+	for _, write := range s.writes() {
+		s.decisionsRestOnStates(write)
+	}
+}
+
+func (s *scene) decisionsRestOnStates(write write) {
 	ctx, cancel := context.WithTimeout(s.Context(), raceTimeout)
 	defer cancel()
 	id := newAggregate()
-	repositories := s.repositories()
 	each := times(16)
 	atOnce(racers, func(i int) {
 		for n := range each {
-			if _, err := repositories[i%2].Execute(ctx, id, note{text: fmt.Sprintf("%d-%d", i, n), chained: true}); err != nil {
+			if _, _, _, err := write(ctx, i%2, id, note{text: fmt.Sprintf("%d-%d", i, n), chained: true}); err != nil {
 				s.Errorf("Execute: %v", err)
 				return
 			}
