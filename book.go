@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 )
 
 // Book is one append-only log with one total order. It is safe for concurrent
@@ -17,12 +18,14 @@ type Book struct {
 	registry  *Registry
 	committer committer
 	bell      bell
+	declared  []*declaration // inline projections
+	inline    atomic.Pointer[inlineSet]
 }
 
 // Open opens the book of that name, and makes it when it is new. A name has 1 to
 // 100 ASCII letters, digits, '_', '-' or '.', and begins with a letter. The driver
 // stays the caller's to close.
-func Open(ctx context.Context, driver Driver, name string, registry *Registry) (*Book, error) {
+func Open(ctx context.Context, driver Driver, name string, registry *Registry, options ...OpenOption) (*Book, error) {
 	if driver == nil {
 		return nil, invalid("driver", "a book is kept by an engine: pass one opened by postgres.Open or sqlite.Open")
 	}
@@ -38,6 +41,14 @@ func Open(ctx context.Context, driver Driver, name string, registry *Registry) (
 	}
 	b := &Book{driver: driver, id: id, name: name, registry: registry}
 	b.committer.hand = b.hand
+	for _, option := range options {
+		if err := option.setBook(b); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.openInline(ctx); err != nil {
+		return nil, err
+	}
 	return b, nil
 }
 
@@ -102,13 +113,37 @@ func (b *Book) outcome(ctx context.Context, own *call) (Outcome, error) {
 	return outcome, err
 }
 
-// hand gives a batch to the engine, and wakes those who wait for what it holds.
+// hand gives a batch to the engine, and wakes those who wait for what it holds. Where an
+// inline projection refuses a batch, its halves are tried, down to the append that is to
+// blame: that one is refused, and the others are not.
 func (b *Book) hand(ctx context.Context, batch []Append) ([]Outcome, error) {
-	outcomes, err := b.driver.Append(ctx, b.id, batch)
+	outcomes, err := b.handInline(ctx, batch)
+	if errors.Is(err, ErrProjection) {
+		if len(batch) == 1 {
+			return []Outcome{{Err: err}}, nil
+		}
+		return b.handHalves(ctx, batch)
+	}
 	if slices.ContainsFunc(outcomes, func(o Outcome) bool { return len(o.Records) > 0 && !o.Duplicate }) {
 		b.bell.ring()
 	}
 	return outcomes, err
+}
+
+func (b *Book) handHalves(ctx context.Context, batch []Append) ([]Outcome, error) {
+	half := len(batch) / 2
+	outcomes, err := b.hand(ctx, batch[:half])
+	if err != nil {
+		return nil, err
+	}
+	others, err := b.hand(ctx, batch[half:])
+	if errors.Is(err, ErrUnclear) {
+		return nil, err // to settle it is to hand in all of it again, and these are answered with their originals
+	}
+	for range batch[len(outcomes)+len(others):] {
+		others = append(others, Outcome{Err: b.failed("append", err)}) // none of these, and all of those
+	}
+	return append(outcomes, others...), nil
 }
 
 // encode checks entries and brings them to the form the engine stores.

@@ -55,8 +55,20 @@ type RowCheck[R any] struct {
 // Name is the table's name.
 func (c *RowCheck[R]) Name() string { return c.Table }
 
-// Pin holds the read model for as long as it takes to verify the book.
-func (c *RowCheck[R]) pin(ctx context.Context) (PinnedRows, error) { return c.Model.Pin(ctx) }
+// pin holds the read model for as long as it takes to verify the book.
+func (c *RowCheck[R]) pin(ctx context.Context, tables func(context.Context) (PinnedTables, error)) (PinnedRows, error) {
+	view, ok := c.Model.(interface {
+		pinIn(ctx context.Context, tables PinnedTables) (PinnedRows, error)
+	})
+	if !ok {
+		return c.Model.Pin(ctx)
+	}
+	pinned, err := tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return view.pinIn(ctx, pinned)
+}
 
 // Begin is for [Verify].
 func (c *RowCheck[R]) Begin(_ context.Context, p *Pass) (Look, error) {
@@ -83,7 +95,9 @@ func (c *RowCheck[R]) Begin(_ context.Context, p *Pass) (Look, error) {
 
 // pinnable is a check that must be pinned before the book is.
 type pinnable interface {
-	pin(ctx context.Context) (PinnedRows, error)
+	// tables is the snapshot that all views of the book share: one for each would take up
+	// the connections of a small pool.
+	pin(ctx context.Context, tables func(context.Context) (PinnedTables, error)) (PinnedRows, error)
 }
 
 type rowLook[R any] struct {

@@ -16,15 +16,15 @@ import (
 // reply, a broken line.
 type between struct {
 	daybook.Driver
-	append func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error)
+	append func(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error)
 	deaf   bool
 }
 
-func (d *between) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+func (d *between) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 	if d.append == nil {
-		return d.Driver.Append(ctx, book, batch)
+		return d.Driver.Append(ctx, book, batch, inline)
 	}
-	return d.append(ctx, book, batch)
+	return d.append(ctx, book, batch, inline)
 }
 
 func (d *between) Watch(ctx context.Context, book daybook.BookID, wake func()) {
@@ -60,14 +60,14 @@ type gate struct {
 func newGate() gate { return gate{make(chan int), make(chan struct{})} }
 
 func (g gate) before(d daybook.Driver) *between {
-	return &between{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+	return &between{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 		g.arrived <- len(batch)
 		select {
 		case <-g.pass:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		return d.Append(ctx, book, batch)
+		return d.Append(ctx, book, batch, inline)
 	}}
 }
 
@@ -184,7 +184,7 @@ func TestAPanicOfTheEngineDoesNotStopTheBook(t *testing.T) {
 	sound := newDriver(t)
 	driver := &between{Driver: sound}
 	book := openCounters(t, driver)
-	driver.append = func(context.Context, daybook.BookID, []daybook.Append) ([]daybook.Outcome, error) {
+	driver.append = func(context.Context, daybook.BookID, []daybook.Append, daybook.InlineWork) ([]daybook.Outcome, error) {
 		driver.append = nil
 		panic("the engine")
 	}
@@ -297,12 +297,12 @@ func TestABatchThatNobodyWaitsForIsCalledOff(t *testing.T) {
 // losing is an engine whose replies get lost, before the commit or after it.
 func losing(d daybook.Driver, lost func() (before, after bool)) *between {
 	gone := fmt.Errorf("%w: the line is dead", daybook.ErrUnclear)
-	return &between{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+	return &between{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 		before, after := lost()
 		if before {
 			return nil, gone
 		}
-		outcomes, err := d.Append(ctx, book, batch)
+		outcomes, err := d.Append(ctx, book, batch, inline)
 		if after && err == nil {
 			return nil, gone
 		}
@@ -345,8 +345,8 @@ func TestAKeyedCommandThatCannotBeReadBackIsUnknown(t *testing.T) {
 	driver := newDriver(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	appends := 0
-	repo := daybook.NewRepository(openCounters(t, &between{Driver: driver, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
-		outcomes, err := driver.Append(ctx, book, batch)
+	repo := daybook.NewRepository(openCounters(t, &between{Driver: driver, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
+		outcomes, err := driver.Append(ctx, book, batch, inline)
 		if appends++; appends == 1 {
 			return nil, daybook.ErrUnclear
 		}

@@ -10,7 +10,7 @@ import (
 // engines, programs use [Book]. daybooktest.Driver holds its promises as tests.
 //
 // An engine keeps, per book, a head (the last position and recorded-at given out),
-// the events, and snapshots, which are a cache. It decides nothing itself: under its
+// the events, snapshots, which are a cache, and the checkpoints and tables of projections. It decides nothing itself: under its
 // lock it looks up what [Plan] needs, and writes down what Plan answers.
 type Driver interface {
 	// OpenBook returns the id of the book of that name, making the book when it
@@ -24,7 +24,10 @@ type Driver interface {
 	// [ErrUnclear]: then the reply to the commit was lost. A cancelled ctx
 	// aborts it only as long as nothing has been committed; it returns soon after,
 	// with ErrUnclear where it cannot tell.
-	Append(ctx context.Context, book BookID, batch []Append) ([]Outcome, error)
+	//
+	// In the same transaction it does what inline says, where anything is written. Where
+	// that is an error, it is returned and nothing is written.
+	Append(ctx context.Context, book BookID, batch []Append, inline InlineWork) ([]Outcome, error)
 
 	// Read returns the first q.Limit events that q selects, in q's order, all of
 	// one snapshot, and fewer where it has reached MaxPageBytes before: it ends
@@ -64,6 +67,22 @@ type Driver interface {
 
 	// DropSnapshots removes the snapshots that have the keys of these.
 	DropSnapshots(ctx context.Context, book BookID, snapshots []Snapshot) error
+
+	// Transact runs work in one transaction: all it does is kept, or nothing where it, or
+	// the commit, returns an error; except for [ErrUnclear], with which all may be. Where
+	// lockHead is set, the head of the book is locked before: nothing is appended until it
+	// has ended. The context that work gets is for its calls of tx. Work is called again
+	// where the transaction has lost to another one.
+	Transact(ctx context.Context, book BookID, lockHead bool, work func(ctx context.Context, tx DriverTx) error) error
+
+	// Pin takes a snapshot of what projections keep, and of the events, to read from.
+	Pin(ctx context.Context, book BookID) (PinnedTables, error)
+
+	// Checkpoints is that of [TablesReader], as it is now.
+	Checkpoints(ctx context.Context, book BookID, projection string) ([]Checkpoint, error)
+
+	// SelectRows is that of [TablesReader], as it is now.
+	SelectRows(ctx context.Context, q RowQuery) ([][]any, error)
 
 	// Watch calls wake after another process has appended to the book, until ctx
 	// ends; then it returns. It may call it too often, and, where it has lost touch
@@ -120,3 +139,7 @@ type Outcome struct {
 // ErrUnclear is what an engine's Append returns (wrapped around the cause) when
 // the commit was sent and no trustworthy reply came. [Book] settles it.
 var ErrUnclear = errors.New("the reply to the commit was lost")
+
+// ErrInlineChanged is what an engine's Append returns when the book's inline projections
+// are not those that the caller knows of: see [InlineWork].Revision.
+var ErrInlineChanged = errors.New("the inline projections of the book have changed")

@@ -33,6 +33,17 @@ var (
 	// ErrSnapshotCorrupt: a snapshot is not as it was written. It is not used. This
 	// goes to [Snapshots].Report, and is never the error of a load.
 	ErrSnapshotCorrupt = errors.New("daybook: a corrupt snapshot")
+	// ErrProjection: a projection could not take an event. An append that it takes part in
+	// was not written; one that runs behind stops there, and is tried again.
+	ErrProjection = errors.New("daybook: projection")
+	// ErrProjectionChanged: a projection in the book is not the one that this program
+	// declares, or is one that it does not declare and must. Nothing was written.
+	ErrProjectionChanged = errors.New("daybook: projection changed")
+	// ErrProjectionBusy: another process is at the same work.
+	ErrProjectionBusy = errors.New("daybook: projection busy")
+	// ErrRestored: a projection is ahead of the book, or from another incarnation of it: the
+	// book was restored from a backup. Rebuild the projection.
+	ErrRestored = errors.New("daybook: the book was restored")
 )
 
 // ConflictError says that an aggregate was not as the writer expected. Nothing of
@@ -186,3 +197,21 @@ func shortened(state []byte) string {
 	}
 	return fmt.Sprintf("%s… (%d bytes)", state[:maxShownBytes], len(state))
 }
+
+// ProjectionError says at which event a projection failed.
+type ProjectionError struct {
+	Projection string
+	// Record is the event. In an append, it was not recorded.
+	Record Recorded
+	Err    error
+}
+
+func (e *ProjectionError) Error() string {
+	return fmt.Sprintf("daybook: projection %s cannot take %s: %v", e.Projection, e.Record, e.Err)
+}
+
+// Is makes errors.Is(err, ErrProjection) true.
+func (e *ProjectionError) Is(target error) bool { return target == ErrProjection }
+
+// Unwrap returns the cause.
+func (e *ProjectionError) Unwrap() error { return e.Err }

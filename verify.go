@@ -119,6 +119,7 @@ type verifying struct {
 	out     Verification
 	found   [][]Finding  // by check
 	pinned  []PinnedRows // by check; nil where it has none
+	tables  PinnedTables // of views; nil where there are none
 	left    int          // shares that are not done
 
 	done, total int64 // events, for Progress
@@ -150,7 +151,7 @@ func newVerifying(book *Book, o VerifyOptions) (*verifying, error) {
 func (v *verifying) pin(ctx context.Context) error {
 	for i, check := range v.checks {
 		if p, ok := check.(pinnable); ok {
-			pinned, err := p.pin(ctx)
+			pinned, err := p.pin(ctx, v.pinTables)
 			if err != nil {
 				return v.failed(i, err)
 			}
@@ -158,6 +159,17 @@ func (v *verifying) pin(ctx context.Context) error {
 		}
 	}
 	return v.pinBook(ctx)
+}
+
+// pinTables takes the snapshot that all views share, once.
+func (v *verifying) pinTables(ctx context.Context) (PinnedTables, error) {
+	if v.tables == nil {
+		var err error
+		if v.tables, err = v.book.driver.Pin(ctx, v.book.id); err != nil {
+			return nil, v.book.failed("verify", err)
+		}
+	}
+	return v.tables, nil
 }
 
 // failed says which check could not look.
@@ -171,6 +183,9 @@ func (v *verifying) unpin() {
 		if pinned != nil {
 			_ = pinned.Close()
 		}
+	}
+	if v.tables != nil {
+		_ = v.tables.Close()
 	}
 }
 

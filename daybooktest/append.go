@@ -298,7 +298,7 @@ func oneBookPerName(s *scene) {
 	if _, err := s.driver.Head(s.Context(), 1<<40); err == nil {
 		s.Errorf("the head of a book that does not exist was returned")
 	}
-	if _, err := s.driver.Append(s.Context(), 1<<40, []daybook.Append{raw(newAggregate(), daybook.Any(), rawEvent("x"))}); err == nil {
+	if _, err := s.driver.Append(s.Context(), 1<<40, []daybook.Append{raw(newAggregate(), daybook.Any(), rawEvent("x"))}, daybook.InlineWork{}); err == nil {
 		s.Errorf("an append to a book that does not exist was accepted")
 	}
 }

@@ -43,7 +43,7 @@ func calls(s *scene, e daybook.Entry) map[string]func(context.Context, daybook.D
 		"Append": func(ctx context.Context, d daybook.Driver) error {
 			event := rawEvent("x")
 			event.EventID = e.Events[0].ID
-			_, err := d.Append(ctx, s.id, []daybook.Append{raw(e.Aggregate, e.Expected, event)})
+			_, err := d.Append(ctx, s.id, []daybook.Append{raw(e.Aggregate, e.Expected, event)}, daybook.InlineWork{})
 			return err
 		},
 		"Read": func(ctx context.Context, d daybook.Driver) error {

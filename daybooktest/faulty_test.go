@@ -22,7 +22,7 @@ type mutant struct {
 // faulty is a sound engine of which some calls are replaced.
 type faulty struct {
 	daybook.Driver
-	append func(context.Context, daybook.BookID, []daybook.Append) ([]daybook.Outcome, error)
+	append func(context.Context, daybook.BookID, []daybook.Append, daybook.InlineWork) ([]daybook.Outcome, error)
 	read   func(context.Context, daybook.BookID, daybook.Query) ([]daybook.Recorded, error)
 	lookup func(context.Context, daybook.BookID, []daybook.UUID) ([]daybook.Recorded, error)
 	head   func(context.Context, daybook.BookID) (daybook.Head, error)
@@ -33,11 +33,11 @@ type faulty struct {
 	drop   func(context.Context, daybook.BookID, []daybook.Snapshot) error
 }
 
-func (f *faulty) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+func (f *faulty) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 	if f.append != nil {
-		return f.append(ctx, book, batch)
+		return f.append(ctx, book, batch, inline)
 	}
-	return f.Driver.Append(ctx, book, batch)
+	return f.Driver.Append(ctx, book, batch, inline)
 }
 
 func (f *faulty) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
@@ -112,8 +112,8 @@ func resuming(ask func(*daybook.ResumeQuery), answer func(*daybook.Snapshot, *[]
 // outcomes makes a mutant that changes every outcome of a sound engine.
 func outcomes(change func(*daybook.Outcome, daybook.Append)) func(daybook.Driver) daybook.Driver {
 	return func(d daybook.Driver) daybook.Driver {
-		return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
-			out, err := d.Append(ctx, book, batch)
+		return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
+			out, err := d.Append(ctx, book, batch, inline)
 			for i := range out {
 				change(&out[i], batch[i])
 			}
@@ -164,7 +164,7 @@ func each(change func(*daybook.Recorded)) func([]daybook.Recorded) []daybook.Rec
 // appending makes a mutant with its own way of appending one by one.
 func appending(one func(context.Context, daybook.Driver, daybook.BookID, daybook.Append) (daybook.Outcome, error)) func(daybook.Driver) daybook.Driver {
 	return func(d daybook.Driver) daybook.Driver {
-		return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) (out []daybook.Outcome, err error) {
+		return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) (out []daybook.Outcome, err error) {
 			for _, a := range batch {
 				outcome, err := one(ctx, d, book, a)
 				if err != nil {
@@ -179,7 +179,7 @@ func appending(one func(context.Context, daybook.Driver, daybook.BookID, daybook
 
 // only hands one append to a sound engine.
 func only(ctx context.Context, d daybook.Driver, book daybook.BookID, a daybook.Append) (daybook.Outcome, error) {
-	out, err := d.Append(ctx, book, []daybook.Append{a})
+	out, err := d.Append(ctx, book, []daybook.Append{a}, daybook.InlineWork{})
 	if err != nil {
 		return daybook.Outcome{}, err
 	}

@@ -150,7 +150,7 @@ type carbon struct {
 func (*carbon) OpenBook(context.Context, string) (daybook.BookID, error) { return 1, nil }
 
 // Append keeps the payload of the only event.
-func (c *carbon) Append(_ context.Context, _ daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+func (c *carbon) Append(_ context.Context, _ daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 	c.payload = batch[0].Entries[0].Events[0].Payload
 	return make([]daybook.Outcome, len(batch)), nil
 }

@@ -135,7 +135,7 @@ var mutants = []mutant{
 		wrap: appending(func(ctx context.Context, d daybook.Driver, book daybook.BookID, a daybook.Append) (daybook.Outcome, error) {
 			outcome, err := only(ctx, d, book, a)
 			if errors.Is(outcome.Err, daybook.ErrConflict) && len(a.Entries) > 1 {
-				_, err = d.Append(ctx, book, []daybook.Append{{Entries: a.Entries[:1]}})
+				_, err = d.Append(ctx, book, []daybook.Append{{Entries: a.Entries[:1]}}, daybook.InlineWork{})
 			}
 			return outcome, err
 		}),
@@ -252,7 +252,7 @@ var mutants = []mutant{
 	{
 		name: "the engine stops a batch at the first refusal",
 		wrap: func(d daybook.Driver) daybook.Driver {
-			return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) (out []daybook.Outcome, err error) {
+			return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) (out []daybook.Outcome, err error) {
 				var refusal error
 				for _, a := range batch {
 					outcome := daybook.Outcome{Err: refusal}
@@ -369,8 +369,8 @@ var mutants = []mutant{
 	{
 		name: "the engine reports an error for an append that it has written",
 		wrap: func(d daybook.Driver) daybook.Driver {
-			return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
-				out, err := d.Append(context.WithoutCancel(ctx), book, batch)
+			return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
+				out, err := d.Append(context.WithoutCancel(ctx), book, batch, inline)
 				return out, errors.Join(err, ctx.Err())
 			}}
 		},
@@ -379,8 +379,8 @@ var mutants = []mutant{
 	{
 		name: "the engine acknowledges before it writes",
 		wrap: func(d daybook.Driver) daybook.Driver {
-			return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
-				out, err := d.Append(ctx, book, batch)
+			return &faulty{Driver: d, append: func(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
+				out, err := d.Append(ctx, book, batch, inline)
 				if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 					return make([]daybook.Outcome, len(batch)), nil
 				}

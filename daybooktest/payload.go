@@ -84,7 +84,7 @@ func deepPayloads(s *scene) {
 	for _, depth := range []int{100, 1_000, maxDepth} {
 		event := rawEvent("")
 		event.Payload = []byte(`{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`)
-		outcomes, err := s.driver.Append(s.Context(), s.id, []daybook.Append{raw(newAggregate(), daybook.NoEvents(), event)})
+		outcomes, err := s.driver.Append(s.Context(), s.id, []daybook.Append{raw(newAggregate(), daybook.NoEvents(), event)}, daybook.InlineWork{})
 		if err != nil || outcomes[0].Err != nil {
 			s.Errorf("a payload nested %d deep: %v %v, want it recorded", depth, outcomes, err)
 			continue

@@ -125,7 +125,7 @@ func (s *scene) append(entries ...daybook.Entry) []daybook.Recorded {
 // batch hands a batch to the engine, and ends the test where that fails.
 func (s *scene) batch(batch ...daybook.Append) []daybook.Outcome {
 	s.Helper()
-	outcomes, err := s.driver.Append(s.Context(), s.id, batch)
+	outcomes, err := s.driver.Append(s.Context(), s.id, batch, daybook.InlineWork{})
 	if err != nil {
 		s.Fatalf("Driver.Append: %v", err)
 	}

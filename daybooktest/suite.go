@@ -160,6 +160,31 @@ var checks = []check{
 	{"as many bytes as one append may have, and one more", bytesPerAppend},
 	{"appends that make no sense are refused by name of the field", badAppends},
 
+	{"rows come back as they were written, over each other too", rowsComeBack},
+	{"rows are written and loaded however many there are", manyRows},
+	{"a table has a name that nothing else has", tablesHaveOneName},
+	{"I19: selected rows equal a filter over all, and text is ordered by its bytes", selectingAgrees},
+	{"I19: pages of rows of every size hold every row once, in both directions", pagesOfRows},
+
+	{"I11: a checkpoint is written only over the revision that was read", checkpointsAreKept},
+	{"I11: of transactions that write one revision of a checkpoint exactly one does", oneCheckpointWins},
+	{"I18: a projection has at most one live and one building generation", oneLiveOneBuilding},
+	{"I12: what a projection passes over is kept", skipsAreKept},
+	{"the projections of one book are not those of another", projectionsApart},
+
+	{"I11: a transaction is kept whole or not at all", transactionsAreWhole},
+	{"a transaction sees its own writes, and nobody else does", transactionsSeeThemselves},
+	{"hand-written SQL is part of its transaction", handwrittenRows},
+	{"I18: nothing is appended while the head is locked", lockedHead},
+	{"I18: a name that is switched stands for one table or the other", namesSwitch},
+	{"I11: a pin shows one snapshot while others write", pinsAreSnapshots},
+
+	{"I10: at every moment the read model is the fold of the events in it", inlineSnapshots},
+	{"I10: an append of which a projection fails is not written", inlineErrors},
+	{"I10: projections get the events that are new, once", inlineSeesWhatIsNew},
+	{"I10: an append for other inline projections than those of the book is refused", inlineRevisions},
+	{"I10: hand-written SQL is part of the append, and sees the folded rows", inlineByHand},
+
 	{"a book is proved while others write to it", provedWhileOthersWrite},
 	{"a book of many aggregates is proved in several passes", provedInPasses},
 

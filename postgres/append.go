@@ -15,26 +15,8 @@ import (
 )
 
 const (
-	// commitTimeout bounds the wait for the reply to a commit. It is longer than lock_timeout, as the wait for the head
-	// may be part of it.
-	commitTimeout = 60 * time.Second
-	// rollbackTimeout bounds the attempt to leave a connection fit for the pool.
-	rollbackTimeout = 5 * time.Second
-)
-
-// lastWait is for how long the reply is waited for after ctx has ended, and the server is
-// asked to give up meanwhile. Tests give a slow machine longer.
-var lastWait = 100 * time.Millisecond
-
-const (
-	// beginSQL names the level although the session has it as its default: under
-	// a stricter one the survey would see the book as it was before the lock.
-	beginSQL    = `BEGIN ISOLATION LEVEL READ COMMITTED`
-	commitSQL   = `COMMIT`
-	rollbackSQL = `ROLLBACK`
-
 	// lockSQL: the head of book $1, locked. Index heads_pkey.
-	lockSQL = `SELECT head_position, head_recorded_at FROM daybook.lock_head($1)`
+	lockSQL = `SELECT head_position, head_recorded_at, head_inline FROM daybook.lock_head($1)`
 
 	// lastSQL: type, last sequence number and last event id of those of the
 	// aggregates $2 that have events in book $1. One step back from the end of each in events_sequence_key.
@@ -52,13 +34,13 @@ CROSS JOIN LATERAL (
 	// keepSQL does nothing but take payloads, $1.
 	keepSQL = `SELECT cardinality($1::jsonb[])`
 
-	// appendSQL writes events to book $1, whose head is at position $2 unless that
-	// is null. It returns the position before them and their recorded_at. $3 … $12
-	// are arrays, one element an event.
-	appendSQL = `SELECT before, stamp FROM daybook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+	// appendSQL writes events to book $1, the inline projections of which are at revision
+	// $2 and whose head is at position $3 unless that is null. It returns the position
+	// before them and their recorded_at. $4 … $13 are arrays, one element an event.
+	appendSQL = `SELECT before, stamp FROM daybook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 
 	// appendOneSQL is appendSQL for one event, wherever the head is.
-	appendOneSQL = `SELECT before, stamp FROM daybook.append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	appendOneSQL = `SELECT before, stamp FROM daybook.append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 )
 
 // Append settles the batch in one transaction; see [daybook.Driver] for its promise.
@@ -67,28 +49,33 @@ CROSS JOIN LATERAL (
 // statement, one round trip, and nothing that could be left locked. Where the server
 // finds that somebody was wrong, it has written nothing, and the batch is judged by
 // what is there. Until that commit is sent, a lost connection and a deadlock are
-// tried again.
-func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+// tried again. Inline projections make it two round trips; see [appending.guessInline].
+func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 	var outcomes []daybook.Outcome
-	err := db.do(ctx, func(conn *pgx.Conn) error {
+	borrow := db.borrow
+	if inline.Apply != nil {
+		borrow = db.borrowSQL
+	}
+	err := db.doOn(ctx, borrow, func(l *lease) error {
 		var err error
-		if plan, ok := daybook.Guess(batch); ok {
-			if outcomes, err = appendGuess(ctx, conn, book, plan); !wrongGuess(err) {
-				return err
-			}
-		}
-		outcomes, err = appendLocked(ctx, conn, book, batch)
+		a := &appending{lease: l, book: book, inline: inline}
+		outcomes, err = a.settle(ctx, batch)
 		return err
 	})
-	if unkept(err) {
-		return db.appendKept(ctx, book, batch, err)
+	switch {
+	case err == nil:
+		return outcomes, nil
+	case unkept(err):
+		return db.appendKept(ctx, book, batch, inline, err)
+	case changedMeanwhile(err):
+		return nil, db.explainMissing(ctx, book, inline, err)
 	}
-	return outcomes, explain("append", err)
+	return nil, explain("append", err)
 }
 
 // appendKept is Append for a batch with a payload that the server cannot keep: each
 // such append is refused, with the server's reason, and the others are one batch.
-func (db *DB) appendKept(ctx context.Context, book daybook.BookID, batch []daybook.Append, cause error) ([]daybook.Outcome, error) {
+func (db *DB) appendKept(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork, cause error) ([]daybook.Outcome, error) {
 	outcomes := make([]daybook.Outcome, len(batch))
 	var kept []daybook.Append
 	var places []int
@@ -109,7 +96,7 @@ func (db *DB) appendKept(ctx context.Context, book daybook.BookID, batch []daybo
 	if len(kept) == 0 {
 		return outcomes, nil
 	}
-	others, err := db.Append(ctx, book, kept)
+	others, err := db.Append(ctx, book, kept, inline)
 	if err != nil {
 		return nil, err
 	}
@@ -138,20 +125,42 @@ func (db *DB) unkeptReason(ctx context.Context, a daybook.Append) (string, error
 	return "", err
 }
 
-// appendGuess writes a guess and commits it, in one statement. The statement waits
+// appending is one try to settle a batch, on one connection.
+type appending struct {
+	*lease
+
+	book   daybook.BookID
+	inline daybook.InlineWork
+}
+
+// settle writes the batch by a guess, where one can be made and holds, or by what is there.
+func (a *appending) settle(ctx context.Context, batch []daybook.Append) ([]daybook.Outcome, error) {
+	if plan, ok := daybook.Guess(batch); ok {
+		guess := a.guess
+		if a.works() {
+			guess = a.guessInline
+		}
+		if outcomes, err := guess(ctx, plan); !wrongGuess(err) {
+			return outcomes, err
+		}
+	}
+	return a.locked(ctx, batch)
+}
+
+// guess writes a guess and commits it, in one statement. The statement waits
 // for the head; when ctx ends, the server is asked to give up, and what it answers
 // holds.
-func appendGuess(ctx context.Context, conn *pgx.Conn, book daybook.BookID, plan *daybook.Placement) ([]daybook.Outcome, error) {
-	sql, params, err := guessParams(book, plan)
+func (a *appending) guess(ctx context.Context, plan *daybook.Placement) ([]daybook.Outcome, error) {
+	sql, params, err := guessParams(a.book, a.inline.Revision, plan)
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		return nil, err
 	}
-	place, err := uncancelled(ctx, conn, func(ctx context.Context) (place place, err error) {
-		err = conn.QueryRow(ctx, sql, params...).Scan(&place.before, &place.recordedAt)
-		return place, err
+	var place place
+	err = uncancelled(ctx, a.conn, func(ctx context.Context) error {
+		return a.conn.QueryRow(ctx, sql, params...).Scan(&place.before, &place.recordedAt)
 	})
 	if err != nil {
 		return nil, err
@@ -161,9 +170,9 @@ func appendGuess(ctx context.Context, conn *pgx.Conn, book daybook.BookID, plan 
 }
 
 // guessParams returns the statement that writes a guess, and its parameters.
-func guessParams(book daybook.BookID, plan *daybook.Placement) (sql string, params []any, err error) {
+func guessParams(book daybook.BookID, inline int64, plan *daybook.Placement) (sql string, params []any, err error) {
 	if len(plan.Rows) > 1 {
-		params, err = appendParams(book, nil, plan.Rows, plan.After)
+		params, err = appendParams(book, inline, nil, plan.Rows, plan.After)
 		return appendSQL, params, err
 	}
 	row := &plan.Rows[0]
@@ -173,7 +182,7 @@ func guessParams(book daybook.BookID, plan *daybook.Placement) (sql string, para
 	}
 	after, rests := plan.After[row.Aggregate.ID]
 	return appendOneSQL, []any{
-		int64(book), row.Aggregate.Type, uuidParam(row.Aggregate.ID), row.SequenceNumber, uuidParam(row.EventID), row.EventType,
+		int64(book), inline, row.Aggregate.Type, uuidParam(row.Aggregate.ID), row.SequenceNumber, uuidParam(row.EventID), row.EventType,
 		int64(row.SchemaVersion), row.Payload, metadata, timeParam(row.OccurredAt), pgtype.UUID{Bytes: after, Valid: rests},
 	}, nil
 }
@@ -181,24 +190,26 @@ func guessParams(book daybook.BookID, plan *daybook.Placement) (sql string, para
 // wrongGuess reports whether err says that a guess did not hold.
 func wrongGuess(err error) bool {
 	var refused *pgconn.PgError
-	return errors.As(err, &refused) && !errors.Is(err, daybook.ErrUnclear) && (refused.Code == codeHole || refused.Code == codeUnique)
+	return errors.As(err, &refused) && (refused.Code == codeHole || refused.Code == codeUnique) && !errors.Is(err, daybook.ErrUnclear) && !isTablesError(err)
 }
 
-// appendLocked is Append in two round trips: lock the head and look up what
+// locked settles the batch in two round trips: lock the head and look up what
 // [daybook.Plan] needs; write what it answers and commit. It leaves no transaction
 // open on a connection that still works.
-func appendLocked(ctx context.Context, conn *pgx.Conn, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
-	survey, err := lockAndSurvey(ctx, conn, book, batch)
+func (a *appending) locked(ctx context.Context, batch []daybook.Append) ([]daybook.Outcome, error) {
+	defer a.rollback(ctx) // whatever Plan and inline do
+	survey, err := a.lockAndSurvey(ctx, batch)
 	if err != nil {
-		rollback(ctx, conn)
 		return nil, err
 	}
 	plan := daybook.Plan(batch, survey)
 	if len(plan.Rows) == 0 && len(survey.Recorded) == 0 {
-		rollback(ctx, conn)
 		return plan.Outcomes(time.Time{}), nil
 	}
-	place, err := writeAndCommit(ctx, conn, book, survey.Position, plan.Rows)
+	if len(plan.Rows) > 0 && a.works() {
+		return a.lockedInline(ctx, survey.Position, plan)
+	}
+	place, err := a.writeAndCommit(ctx, survey.Position, plan.Rows)
 	if err != nil {
 		return nil, err
 	}
@@ -211,19 +222,25 @@ type place struct {
 	recordedAt time.Time
 }
 
+func (p *place) scan(row pgx.Row) error { return row.Scan(&p.before, &p.recordedAt) }
+
 // lockAndSurvey begins a transaction, waits for the head and asks what the planner
 // needs, in one round trip. Every statement in it has a snapshot of its own, taken
 // after the one before has ended: the survey sees all that had been committed when
 // the lock was granted, and the lock keeps that true.
-func lockAndSurvey(ctx context.Context, conn *pgx.Conn, book daybook.BookID, batch []daybook.Append) (daybook.Survey, error) {
+//
+// The revision of the inline projections is looked at here already: whoever does not
+// know it would decide by tables that are gone.
+func (a *appending) lockAndSurvey(ctx context.Context, batch []daybook.Append) (daybook.Survey, error) {
 	survey := daybook.Survey{Aggregates: map[daybook.UUID]daybook.AggregateHead{}, Recorded: map[daybook.UUID]daybook.Recorded{}}
 	aggregates, events := idsOf(batch)
+	var revision int64
 	var trip pgx.Batch
 	trip.Queue(beginSQL)
-	trip.Queue(lockSQL, int64(book)).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&survey.Position, new(time.Time))
+	trip.Queue(lockSQL, int64(a.book)).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&survey.Position, nil, &revision)
 	})
-	trip.Queue(lastSQL, int64(book), aggregates).Query(func(rows pgx.Rows) error {
+	trip.Queue(lastSQL, int64(a.book), aggregates).Query(func(rows pgx.Rows) error {
 		var id, event pgtype.UUID
 		var last daybook.AggregateHead
 		_, err := pgx.ForEachRow(rows, []any{&id, &last.Type, &last.SequenceNumber, &event}, func() error {
@@ -233,14 +250,17 @@ func lockAndSurvey(ctx context.Context, conn *pgx.Conn, book daybook.BookID, bat
 		})
 		return err
 	})
-	trip.Queue(lookupSQL, int64(book), events).Query(func(rows pgx.Rows) error {
+	trip.Queue(lookupSQL, int64(a.book), events).Query(func(rows pgx.Rows) error {
 		records, err := scan(rows, math.MaxInt, 0)
 		for _, rec := range records {
 			survey.Recorded[rec.EventID] = rec
 		}
 		return err
 	})
-	err := conn.SendBatch(ctx, &trip).Close() // which fills survey
+	err := a.conn.SendBatch(ctx, &trip).Close() // which fills survey
+	if err == nil && revision != a.inline.Revision {
+		err = inlineChanged(revision, a.inline.Revision)
+	}
 	return survey, err
 }
 
@@ -276,102 +296,30 @@ func timeParam(t time.Time) pgtype.Timestamptz {
 // not known. So the head is written once more: when that commit has been
 // acknowledged, what was committed before it is as safe as any acknowledged append,
 // on this server and on the standbys it waits for.
-func writeAndCommit(ctx context.Context, conn *pgx.Conn, book daybook.BookID, head int64, rows []daybook.Recorded) (place, error) {
-	params, err := appendParams(book, &head, rows, nil)
+func (a *appending) writeAndCommit(ctx context.Context, head int64, rows []daybook.Recorded) (placed place, err error) {
+	params, err := appendParams(a.book, a.inline.Revision, &head, rows, nil)
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
-		rollback(ctx, conn)
 		return place{}, err
 	}
-	var placed place
 	var trip pgx.Batch
-	write := func(row pgx.Row) error { return row.Scan(&placed.before, &placed.recordedAt) }
 	if len(rows) > 0 {
-		trip.Queue(appendSQL, params...).QueryRow(write)
+		trip.Queue(appendSQL, params...).QueryRow(placed.scan)
 	} else {
-		trip.Queue(fenceSQL, int64(book), pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}).QueryRow(write)
+		trip.Queue(fenceSQL, int64(a.book), pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}).QueryRow(placed.scan)
 	}
-	trip.Queue(commitSQL).Exec(func(tag pgconn.CommandTag) error {
-		if tag.String() != "COMMIT" {
-			return fmt.Errorf("the server answered the commit with %s", tag)
-		}
-		return nil
+	queueCommit(&trip)
+	err = uncancelled(ctx, a.conn, func(ctx context.Context) error {
+		return a.conn.SendBatch(ctx, &trip).Close() // which fills placed
 	})
-	return uncancelled(ctx, conn, func(ctx context.Context) (place, error) {
-		err := conn.SendBatch(ctx, &trip).Close() // which fills placed
-		return placed, err
-	})
-}
-
-// uncancelled sends a commit, and waits for the reply even where ctx has ended: to
-// give up at once would leave the outcome unclear. When ctx ends, the server is asked
-// to cancel the statement; it may, or may have committed, and says which, within a
-// moment where it is well. An error that leaves the outcome unclear is
-// [daybook.ErrUnclear].
-func uncancelled(ctx context.Context, conn *pgx.Conn, send func(context.Context) (place, error)) (place, error) {
-	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
-	defer cancel()
-	asked := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(asked)
-		time.AfterFunc(lastWait, cancel)
-		_ = conn.PgConn().CancelRequest(waiting) // where it fails, there is still the reply to wait for
-	})
-	delete(conn.PgConn().CustomData(), warned)
-	placed, err := send(waiting)
-	cancelled := !stop()
-	if cancelled {
-		<-asked
-	}
-	sure := err == nil || refused(conn, err)
-	if warning := conn.PgConn().CustomData()[warned]; warning != nil && sure {
-		// Such as that the wait for a standby was cancelled: committed here, and
-		// perhaps nowhere else.
-		sure, err = false, fmt.Errorf("the server warned: %v", warning)
-	}
-	if cancelled {
-		// The request may arrive late, and must not meet another's statement.
-		closing, done := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-		defer done()
-		_ = conn.Close(closing)
-	}
-	switch {
-	case !sure:
-		return placed, fmt.Errorf("%w: %w", daybook.ErrUnclear, err)
-	case err != nil && cancelled:
-		return placed, errors.Join(ctx.Err(), err)
-	case err != nil:
-		rollback(ctx, conn)
-	}
 	return placed, err
-}
-
-// refused reports whether err proves that the transaction on conn was not
-// committed: the server said ERROR and then that it waits for the next statement.
-// The server skips the commit after an error in the append. Nothing less is a
-// proof: a connection can break, and FATAL or PANIC arrive, after the commit was
-// written to the log.
-func refused(conn *pgx.Conn, err error) bool {
-	var said *pgconn.PgError
-	return errors.As(err, &said) && said.SeverityUnlocalized == "ERROR" && !conn.IsClosed() && conn.PgConn().TxStatus() != 'T'
-}
-
-// rollback makes the connection fit for the pool again. Where it cannot, the pool
-// closes the connection, and the server rolls back then: nothing to report.
-func rollback(ctx context.Context, conn *pgx.Conn) {
-	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-	defer cancel()
-	_, _ = conn.Exec(ctx, rollbackSQL)
 }
 
 // appendParams returns the parameters of appendSQL; head is nil where it is not
 // known, after as in [daybook.Placement].
-func appendParams(book daybook.BookID, head *int64, rows []daybook.Recorded, after map[daybook.UUID]daybook.UUID) ([]any, error) {
+func appendParams(book daybook.BookID, inline int64, head *int64, rows []daybook.Recorded, after map[daybook.UUID]daybook.UUID) ([]any, error) {
 	n := len(rows)
 	var (
 		aggregateTypes  = make(pgtype.FlatArray[string], n)
@@ -400,7 +348,7 @@ func appendParams(book daybook.BookID, head *int64, rows []daybook.Recorded, aft
 		}
 	}
 	return []any{
-		int64(book), head, aggregateTypes, aggregateIDs, sequenceNumbers, eventIDs, eventTypes,
+		int64(book), inline, head, aggregateTypes, aggregateIDs, sequenceNumbers, eventIDs, eventTypes,
 		schemaVersions, payloads, metadatas, occurredAts, afters,
 	}, nil
 }

@@ -20,7 +20,7 @@ const codeNull = "23502"
 // call calls daybook.append as any program could, in a transaction of its own.
 func call(t *testing.T, conn *pgx.Conn, book daybook.BookID, head int64, rows ...daybook.Recorded) error {
 	t.Helper()
-	params, err := appendParams(book, &head, rows, nil)
+	params, err := appendParams(book, 0, &head, rows, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func callOne(t *testing.T, conn *pgx.Conn, book daybook.BookID, after, one daybo
 	if !after.EventID.IsZero() {
 		plan.After = map[daybook.UUID]daybook.UUID{one.Aggregate.ID: after.EventID}
 	}
-	sql, params, err := guessParams(book, plan)
+	sql, params, err := guessParams(book, 0, plan)
 	if err != nil || sql != appendOneSQL {
 		t.Fatalf("%s, error %v", sql, err)
 	}
@@ -158,12 +158,12 @@ func TestAppendOneFunction(t *testing.T) {
 func TestAppendFunctionChecksItsArrays(t *testing.T) {
 	t.Parallel()
 	_, book, conn := openBook(t)
-	params, err := appendParams(book, new(int64(0)), []daybook.Recorded{row(account(), 1), row(account(), 1)}, nil)
+	params, err := appendParams(book, 0, new(int64(0)), []daybook.Recorded{row(account(), 1), row(account(), 1)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, array := range []string{"text[]", "uuid[]", "bigint[]", "uuid[]", "text[]", "integer[]", "jsonb[]", "jsonb[]", "timestamptz[]", "uuid[]"} {
-		given := fmt.Sprintf("$%d", i+3)
+		given := fmt.Sprintf("$%d", i+4)
 		typed := given + "::" + array
 		for broken, code := range map[string]string{
 			"(" + typed + ")[:1]":                           "ZD004",
@@ -172,7 +172,7 @@ func TestAppendFunctionChecksItsArrays(t *testing.T) {
 			"ARRAY[" + typed + ", " + typed + "]":           "ZD004", // four elements
 			"(array_cat(" + typed + ", " + given + "))[:2]": "",
 		} {
-			if code == codeNull && (array == "timestamptz[]" || given == "$12") {
+			if code == codeNull && (array == "timestamptz[]" || given == "$13") {
 				continue // a time of occurrence may be missing, and what an event rests on
 			}
 			t.Run("given "+broken, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestOtherFunctions(t *testing.T) {
 		}
 	})
 	t.Run("a book that is not there is an error, and empty to readers", func(t *testing.T) {
-		_, appendErr := db.Append(t.Context(), 77, []daybook.Append{deposits(account(), 1)})
+		_, appendErr := db.Append(t.Context(), 77, []daybook.Append{deposits(account(), 1)}, daybook.InlineWork{})
 		_, headErr := db.Head(t.Context(), 77)
 		for _, err := range []error{appendErr, headErr} {
 			if err == nil || !strings.Contains(err.Error(), "there is no book with the id 77") {
@@ -322,11 +322,11 @@ func TestRefusedAppendsWriteNothing(t *testing.T) {
 	aggregate := account()
 	refused := deposits(aggregate, 1)
 	refused.Entries[0].Expected = daybook.Exactly(7)
-	outcomes, err := db.Append(t.Context(), book, []daybook.Append{refused})
+	outcomes, err := db.Append(t.Context(), book, []daybook.Append{refused}, daybook.InlineWork{})
 	if err != nil || !errors.Is(outcomes[0].Err, daybook.ErrConflict) {
 		t.Errorf("outcome is %+v, error %v", outcomes, err)
 	}
-	outcomes, err = db.Append(t.Context(), book, []daybook.Append{refused, deposits(aggregate, 2)})
+	outcomes, err = db.Append(t.Context(), book, []daybook.Append{refused, deposits(aggregate, 2)}, daybook.InlineWork{})
 	if err != nil || !errors.Is(outcomes[0].Err, daybook.ErrConflict) || len(outcomes[1].Records) != 2 {
 		t.Errorf("outcomes are %+v, error %v", outcomes, err)
 	}
@@ -347,7 +347,7 @@ func TestAPayloadThatTheServerCannotKeep(t *testing.T) {
 	t.Run("refuses its own append", func(t *testing.T) {
 		t.Parallel()
 		db, book, conn := openBook(t)
-		outcomes, err := db.Append(t.Context(), book, []daybook.Append{deposits(account(), 1), unkept(), deposits(account(), 2)})
+		outcomes, err := db.Append(t.Context(), book, []daybook.Append{deposits(account(), 1), unkept(), deposits(account(), 2)}, daybook.InlineWork{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -362,7 +362,7 @@ func TestAPayloadThatTheServerCannotKeep(t *testing.T) {
 	t.Run("alone writes nothing", func(t *testing.T) {
 		t.Parallel()
 		db, book, conn := openBook(t)
-		outcomes, err := db.Append(t.Context(), book, []daybook.Append{unkept()})
+		outcomes, err := db.Append(t.Context(), book, []daybook.Append{unkept()}, daybook.InlineWork{})
 		if err != nil || !errors.Is(outcomes[0].Err, daybook.ErrInvalid) {
 			t.Errorf("%+v, %v", outcomes, err)
 		}
@@ -372,7 +372,7 @@ func TestAPayloadThatTheServerCannotKeep(t *testing.T) {
 		t.Parallel()
 		db, book, conn := openBook(t)
 		atInsert(t, conn, `IF (SELECT count(*) FROM daybook.events) > 1 THEN RAISE 'the disk is full' USING ERRCODE = '53100'; END IF`)
-		_, err := db.Append(t.Context(), book, []daybook.Append{deposits(account(), 1), unkept(), deposits(account(), 1)})
+		_, err := db.Append(t.Context(), book, []daybook.Append{deposits(account(), 1), unkept(), deposits(account(), 1)}, daybook.InlineWork{})
 		if sqlState(err) != "53100" {
 			t.Errorf("error is %v", err)
 		}

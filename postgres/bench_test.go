@@ -28,7 +28,7 @@ func BenchmarkAppend(b *testing.B) {
 			spread(b, goroutines, func(add func() bool) {
 				aggregate := account()
 				for add() {
-					if _, err := db.Append(b.Context(), book, []daybook.Append{deposits(aggregate, 1)}); err != nil {
+					if _, err := db.Append(b.Context(), book, []daybook.Append{deposits(aggregate, 1)}, daybook.InlineWork{}); err != nil {
 						b.Error(err)
 						return
 					}

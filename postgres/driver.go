@@ -7,11 +7,13 @@
 //
 // Programs write through functions of the database that belong to the owner of the
 // tables. The role daybook_app may call these and read, and write snapshots, which are
-// a cache; UPDATE, DELETE and TRUNCATE of events are refused to the owner too.
+// a cache, and what projections keep; UPDATE, DELETE and TRUNCATE of events are refused
+// to the owner too. The tables of projections are in the schema "daybook_views".
 package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/daybook-go/daybook"
 )
@@ -26,15 +29,13 @@ import (
 // DB is a PostgreSQL database with books in it, as a pool of connections. It is
 // safe for concurrent use. Programs hand it to [daybook.Open].
 type DB struct {
-	pool   *pgxpool.Pool
+	pool *pgxpool.Pool
+	// sql lends connections of pool to hand-written SQL. It keeps none itself.
+	sql    *sql.DB
 	silent silence
 }
 
 var _ daybook.Driver = (*DB)(nil)
-
-// maxTries bounds how often a transaction is tried whose connection was lost, or
-// that lost to another one, before it sent its commit.
-const maxTries = 3
 
 // Open connects to the database at dsn, "postgres://user:password@host:port/database"
 // or "host=… dbname=…"; what is missing comes from the PG… environment variables.
@@ -60,7 +61,7 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: open: %w", err)
 	}
-	db := &DB{pool: pool}
+	db := &DB{pool: pool, sql: stdlib.OpenDBFromPool(pool)}
 	err = db.do(ctx, func(conn *pgx.Conn) error {
 		err := checkTables(ctx, conn)
 		if err == nil && !lossAllowed {
@@ -129,8 +130,9 @@ const warned = "daybook: warned"
 
 // Close ends all connections, after waiting for the calls under way.
 func (db *DB) Close() error {
+	err := db.sql.Close()
 	db.pool.Close()
-	return nil
+	return err
 }
 
 // OpenBook returns the id of the book of that name, making the book when it is
@@ -167,39 +169,8 @@ func (db *DB) head(ctx context.Context, query string, book daybook.BookID, args 
 		return conn.QueryRow(ctx, query, append([]any{int64(book)}, args...)...).Scan(&head.Position, &head.RecordedAt)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return daybook.Head{}, fmt.Errorf("there is no book with the id %d: ask OpenBook for it", book)
+		return daybook.Head{}, noBook(book)
 	}
 	head.RecordedAt = head.RecordedAt.UTC()
 	return head, err
-}
-
-// do runs work on a connection of the pool, and again, at most maxTries times in
-// all, when it failed for a reason that passes: the connection was lost, even while it
-// was being made, or another transaction was in the way. An error of work says that nothing was committed,
-// unless it is [daybook.ErrUnclear]: that one is never tried again here.
-//
-// A connection that work leaves in a transaction does not go back to the pool.
-func (db *DB) do(ctx context.Context, work func(*pgx.Conn) error) error {
-	for try := 1; ; try++ {
-		conn, err := db.pool.Acquire(ctx)
-		if endedAtOnce(err) && try < maxTries {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		err = work(conn.Conn())
-		freed := err != nil && db.silent.mayBreak(ctx, conn.Conn(), err)
-		lost := conn.Conn().IsClosed() && ctx.Err() == nil
-		conn.Release()
-		if lost {
-			// What ended this connection, a restart of the server perhaps, has
-			// ended those that lie idle in the pool.
-			db.pool.Reset()
-		}
-		again := err != nil && (lost || freed || lostToAnother(err)) && !errors.Is(err, daybook.ErrUnclear) && ctx.Err() == nil
-		if !again || try == maxTries {
-			return err
-		}
-	}
 }

@@ -22,6 +22,9 @@ const (
 	codeTerminated    = "57P01"
 	codeWrongHead     = "ZD002"
 	codeHole          = "ZD003"
+	codeInline        = "ZD006"
+	codeDependent     = "2BP01"
+	codeViewColumns   = "42P16"
 )
 
 // advice says what to do about an error of the server, by SQLSTATE.
@@ -29,9 +32,9 @@ var advice = map[string]string{
 	codePrivilege:     "the login may not do this: have the owner run GRANT daybook_app TO it",
 	codeSerialization: "another transaction stood in the way: try again",
 	codeDeadlock:      "another transaction stood in the way: try again",
-	codeUnique:        "the event or its place is there already although the book was locked: somebody has written to the tables by hand",
 	codeWrongHead:     "the book is not there, or its head has moved although it was locked: somebody has written to the tables by hand",
 	codeHole:          "the event before is missing although the book was locked: somebody has written to the tables by hand",
+	codeDependent:     "other objects depend on it: drop these first, and make them again afterwards",
 	"25006":           "the database is read-only, a standby perhaps: connect to the primary",
 	"28000":           "the server refused the login: check user and password, and the server's pg_hba.conf",
 	"28P01":           "the server refused the login: check user and password",
@@ -49,6 +52,47 @@ var advice = map[string]string{
 // schemaGone are the SQLSTATEs that say that the tables or functions are not there.
 var schemaGone = map[string]bool{"3F000": true, "42P01": true, "42703": true, "42883": true}
 
+// takenByHand is advice for a place in the book that is taken, and not for other keys.
+const takenByHand = "the event or its place is there already although the book was locked: somebody has written to the tables by hand"
+
+// tablesError is what has gone wrong besides the events: in the tables of projections,
+// or in what the program does in the same transaction.
+type tablesError struct {
+	what string
+	err  error
+}
+
+func (e *tablesError) Error() string {
+	var refused *pgconn.PgError
+	switch {
+	case e.what == "":
+		return e.err.Error()
+	case errors.As(e.err, &refused) && refused.Detail != "":
+		return e.what + ": " + e.err.Error() + ": " + refused.Detail
+	}
+	return e.what + ": " + e.err.Error()
+}
+
+func (e *tablesError) Unwrap() error { return e.err }
+
+func isTablesError(err error) bool {
+	var tables *tablesError
+	return errors.As(err, &tables)
+}
+
+// inlineChanged is the answer to an append that knows other inline projections than the
+// book has.
+func inlineChanged(is, known int64) error {
+	return fmt.Errorf("%w: they are at revision %d, not %d", daybook.ErrInlineChanged, is, known)
+}
+
+// changedMeanwhile reports whether err may be that a table which inline projections had
+// is gone, or another one.
+func changedMeanwhile(err error) bool {
+	var refused *pgconn.PgError
+	return isTablesError(err) && errors.As(err, &refused) && strings.HasPrefix(refused.Code, "42")
+}
+
 // explain says what was being done and what can be done about err.
 func explain(doing string, err error) error {
 	var refused *pgconn.PgError
@@ -56,9 +100,13 @@ func explain(doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &refused) && refused.Code == codeInline:
+		return fmt.Errorf("%w: postgres: %s: %w", daybook.ErrInlineChanged, doing, err)
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("postgres: %s: %w", doing, err)
-	case errors.As(err, &refused) && schemaGone[refused.Code]:
+	case errors.As(err, &refused) && refused.Code == codeUnique && !isTablesError(err):
+		return fmt.Errorf("postgres: %s: %s: %w", doing, takenByHand, err)
+	case errors.As(err, &refused) && schemaGone[refused.Code] && !isTablesError(err):
 		return fmt.Errorf("%w: the tables are not as this program needs them: call postgres.Migrate: postgres: %s: %w", daybook.ErrSchema, doing, err)
 	case errors.As(err, &refused) && advice[refused.Code] != "":
 		return fmt.Errorf("postgres: %s: %s: %w", doing, advice[refused.Code], err)
@@ -84,9 +132,15 @@ func endedAtOnce(err error) bool {
 	return errors.As(err, &refused) && refused.Code == codeTerminated
 }
 
+// endedByHand reports whether a connection was closed not because it was lost, but because
+// a context of hand-written SQL has ended, or because it was of no use any more.
+func endedByHand(err error) bool {
+	return errors.Is(err, errRowsOpen) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // unkept reports whether err says that the server cannot keep a value it was given:
 // the classes "data exception" and "program limit exceeded".
 func unkept(err error) bool {
 	var refused *pgconn.PgError
-	return errors.As(err, &refused) && !errors.Is(err, daybook.ErrUnclear) && (strings.HasPrefix(refused.Code, "22") || strings.HasPrefix(refused.Code, "54"))
+	return errors.As(err, &refused) && !errors.Is(err, daybook.ErrUnclear) && !isTablesError(err) && (strings.HasPrefix(refused.Code, "22") || strings.HasPrefix(refused.Code, "54"))
 }

@@ -115,7 +115,7 @@ func deposits(aggregate daybook.AggregateID, n int) daybook.Append {
 // appendOne appends a and returns its records.
 func appendOne(t testing.TB, db *DB, book daybook.BookID, a daybook.Append) []daybook.Recorded {
 	t.Helper()
-	outcomes, err := db.Append(t.Context(), book, []daybook.Append{a})
+	outcomes, err := db.Append(t.Context(), book, []daybook.Append{a}, daybook.InlineWork{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +123,11 @@ func appendOne(t testing.TB, db *DB, book daybook.BookID, a daybook.Append) []da
 		t.Fatal(outcomes[0].Err)
 	}
 	return outcomes[0].Records
+}
+
+// appendingTo is what Append does with a connection.
+func appendingTo(conn *pgx.Conn, book daybook.BookID) *appending {
+	return &appending{lease: &lease{conn: conn}, book: book}
 }
 
 // wantHead fails the test unless the book has exactly n events.

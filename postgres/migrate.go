@@ -22,7 +22,7 @@ var migrations embed.FS
 
 const (
 	// schemaVersion is the number of the last migration: what this program needs.
-	schemaVersion = 2
+	schemaVersion = 3
 	// versionTable is goose's list of the migrations applied.
 	versionTable = "daybook.schema_migrations"
 	// minServer is the oldest server that will do, as server_version_num has it.

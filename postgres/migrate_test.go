@@ -19,7 +19,7 @@ func TestMigrate(t *testing.T) {
 	t.Run("opening before migrating says what to do", func(t *testing.T) {
 		t.Parallel()
 		_, err := Open(t.Context(), pgtest.DSN(t))
-		want := `the schema is at version 0, this program needs 2: run "daybank migrate" or call postgres.Migrate`
+		want := `the schema is at version 0, this program needs 3: run "daybank migrate" or call postgres.Migrate`
 		if !errors.Is(err, daybook.ErrSchema) || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("error is %v", err)
 		}

@@ -28,7 +28,7 @@ type result struct {
 func appendAside(ctx context.Context, db *DB, book daybook.BookID, a daybook.Append) <-chan result {
 	done := make(chan result, 1)
 	go func() {
-		outcomes, err := db.Append(ctx, book, []daybook.Append{a})
+		outcomes, err := db.Append(ctx, book, []daybook.Append{a}, daybook.InlineWork{})
 		done <- result{outcomes, err}
 	}()
 	return done
@@ -163,7 +163,7 @@ func TestErrorWhileCommitting(t *testing.T) {
 		t.Helper()
 		db, book, conn := openBook(t)
 		atInsert(t, conn, `RAISE 'the disk is full' USING ERRCODE = '53100'`)
-		_, err := db.Append(t.Context(), book, []daybook.Append{one()})
+		_, err := db.Append(t.Context(), book, []daybook.Append{one()}, daybook.InlineWork{})
 		if err == nil || errors.Is(err, daybook.ErrUnclear) || !strings.Contains(err.Error(), "make room") {
 			t.Errorf("error is %v", err)
 		}
@@ -194,13 +194,13 @@ func TestLostWhileWriting(t *testing.T) {
 		db, book, conn := openBook(t)
 		atInsert(t, conn, `PERFORM pg_terminate_backend(pg_backend_pid())`)
 		a := one()
-		_, err := db.Append(t.Context(), book, []daybook.Append{a})
+		_, err := db.Append(t.Context(), book, []daybook.Append{a}, daybook.InlineWork{})
 		if !errors.Is(err, daybook.ErrUnclear) || sqlState(err) != "57P01" {
 			t.Errorf("error is %v", err)
 		}
 		exec(t, conn, `DROP TRIGGER at_insert ON daybook.events`)
 		wantHead(t, conn, book, 0)
-		outcomes, err := db.Append(t.Context(), book, []daybook.Append{a})
+		outcomes, err := db.Append(t.Context(), book, []daybook.Append{a}, daybook.InlineWork{})
 		if err != nil || outcomes[0].Duplicate {
 			t.Errorf("outcomes are %+v, error %v", outcomes, err)
 		}
@@ -282,7 +282,7 @@ func TestServerDownAndBack(t *testing.T) {
 	aggregate := account()
 	appendOne(t, db, book, deposits(aggregate, 1))
 	server.Kill()
-	_, err = db.Append(t.Context(), book, []daybook.Append{deposits(aggregate, 1)})
+	_, err = db.Append(t.Context(), book, []daybook.Append{deposits(aggregate, 1)}, daybook.InlineWork{})
 	if err == nil || errors.Is(err, daybook.ErrUnclear) || !strings.Contains(err.Error(), "the server cannot be reached: see that it runs") {
 		t.Errorf("error is %v", err)
 	}
@@ -348,7 +348,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		db, book, _ := openBookAt(t, dsn)
 		readOnly := openDB(t, with(t, dsn, "default_transaction_read_only", "on"))
 		appendOne(t, db, book, deposits(account(), 1))
-		_, err := readOnly.Append(t.Context(), book, []daybook.Append{deposits(account(), 1)})
+		_, err := readOnly.Append(t.Context(), book, []daybook.Append{deposits(account(), 1)}, daybook.InlineWork{})
 		if sqlState(err) != "25006" || !strings.Contains(err.Error(), "connect to the primary") {
 			t.Errorf("error is %v", err)
 		}
@@ -385,7 +385,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		t.Parallel()
 		db, book, conn := openBookAt(t, with(t, migrated.DSN(t), "lock_timeout", "100ms"))
 		lockHead(t, conn, book)
-		_, err := db.Append(t.Context(), book, []daybook.Append{deposits(account(), 1)})
+		_, err := db.Append(t.Context(), book, []daybook.Append{deposits(account(), 1)}, daybook.InlineWork{})
 		if sqlState(err) != "55P03" || !strings.Contains(err.Error(), "lock_timeout") {
 			t.Errorf("error is %v", err)
 		}

@@ -47,7 +47,7 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	if diff := cmp.Diff(recorded, found, byPosition); diff != "" || err != nil {
 		t.Errorf("lookup is not as recorded: %s, error %v", diff, err)
 	}
-	outcomes, err := db.Append(t.Context(), book, []daybook.Append{a})
+	outcomes, err := db.Append(t.Context(), book, []daybook.Append{a}, daybook.InlineWork{})
 	if err != nil || !outcomes[0].Duplicate {
 		t.Fatalf("outcomes are %+v, error %v", outcomes, err)
 	}
@@ -209,7 +209,7 @@ func TestAppendDoesNotSlowDown(t *testing.T) {
 			read := func() int64 {
 				for range 10 {
 					appendEach(t, conn.Conn(), book, many, written)
-					if _, err := appendLocked(t.Context(), conn.Conn(), book, []daybook.Append{deposits(other, 1), deposits(account(), 1)}); err != nil {
+					if _, err := appendingTo(conn.Conn(), book).locked(t.Context(), []daybook.Append{deposits(other, 1), deposits(account(), 1)}); err != nil {
 						t.Fatal(err)
 					}
 					written++
@@ -244,7 +244,7 @@ func appendEach(t *testing.T, conn *pgx.Conn, book daybook.BookID, aggregates []
 	if !ok {
 		t.Fatal("no guess")
 	}
-	if _, err := appendGuess(t.Context(), conn, book, plan); err != nil {
+	if _, err := appendingTo(conn, book).guess(t.Context(), plan); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -27,12 +27,12 @@ FROM (
 	FROM pg_catalog.pg_stat_activity AS s
 	WHERE s.datname = current_database() AND s.usename = current_user AND s.pid <> pg_catalog.pg_backend_pid()
 		AND s.state IN ('active', 'idle in transaction') AND s.wait_event = 'ClientRead' AND s.backend_xid IS NOT NULL
-		AND left(s.query, 200) IN (SELECT left(q, 200) FROM unnest($1::text[]) AS own(q))
+		AND (left(s.query, 200) IN (SELECT left(q, 200) FROM unnest($1::text[]) AS own(q)) OR starts_with(s.query, '` + ownMark + `'))
 ) AS a
 WHERE a.patience IS NOT NULL`
 
 // ownStatements are what a client of this package can be in the middle of while it
-// holds a head.
+// holds a head, besides those that begin with ownMark.
 var ownStatements = []string{lockSQL, lastSQL, lookupSQL, appendSQL, appendOneSQL, fenceSQL}
 
 // silence is who was seen silent, and since when. It is measured here: by the server's

@@ -54,7 +54,7 @@ func TestAClientThatIsSilentWithinAMessageIsEnded(t *testing.T) {
 		"after an event": func(pipeline *pgconn.Pipeline, book daybook.BookID) {
 			id := daybook.NewUUID().String()
 			var params [][]byte
-			for _, text := range []string{fmt.Sprint(book), "account", id, "1", id, "MoneyDeposited", "1", "{}", "{}", "2026-01-01T00:00:00Z", id} {
+			for _, text := range []string{fmt.Sprint(book), "0", "account", id, "1", id, "MoneyDeposited", "1", "{}", "{}", "2026-01-01T00:00:00Z", id} {
 				params = append(params, []byte(text))
 			}
 			params[len(params)-1] = nil // it rests on no event
@@ -104,7 +104,7 @@ func TestAClockSetAheadEndsNobody(t *testing.T) {
 	pipeline := stopWithin(t, slow.Conn(), book, sendLock)
 	waitFor(t, conn, `state = 'active' AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL`)
 	s.SetClock(0)
-	if _, err := db.Append(t.Context(), book, []daybook.Append{deposits(account(), 1)}); sqlState(err) != codeLockTimeout {
+	if _, err := db.Append(t.Context(), book, []daybook.Append{deposits(account(), 1)}, daybook.InlineWork{}); sqlState(err) != codeLockTimeout {
 		t.Errorf("while the head is locked: error is %v, want a lock timeout", err)
 	}
 	pipeline.SendQueryParams(commitSQL, nil, nil, nil, nil)

@@ -3,23 +3,23 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/daybook-go/daybook"
 )
 
 // Append implements [daybook.Driver].
-func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) (outcomes []daybook.Outcome, err error) {
+func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) (outcomes []daybook.Outcome, err error) {
 	err = db.write(ctx, func(ended context.Context, s *session) (bool, error) {
-		head, err := selectHead(ended, s, book)
+		head, err := readState(ended, s, book)
 		if err != nil {
 			return false, err
+		}
+		if head.Inline != inline.Revision {
+			return false, fmt.Errorf("%w: they are at revision %d, the append was made for %d", daybook.ErrInlineChanged, head.Inline, inline.Revision)
 		}
 		survey, err := look(ended, s, book, batch)
 		if err != nil {
@@ -35,7 +35,10 @@ func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.A
 		if len(placement.Rows) == 0 {
 			return false, nil
 		}
-		return true, insert(ctx, ended, s, book, placement.Rows)
+		if err := insert(ctx, ended, s, book, placement.Rows); err != nil {
+			return false, err
+		}
+		return true, project(ctx, s, inline, placement.Rows)
 	})
 	if err != nil {
 		return nil, err
@@ -130,45 +133,4 @@ func insert(ctx, ended context.Context, s *session, book daybook.BookID, rows []
 	last := rows[len(rows)-1]
 	_, err := s.ExecContext(ended, updateHead, book, last.Position, micros(last.RecordedAt))
 	return err
-}
-
-// write runs f in a transaction that holds the file's writer lock from its start.
-// It waits for the lock as long as ctx lives. f says whether there is anything to
-// commit; the context it gets does not end, because watching one costs a goroutine
-// for every statement, and it must look at ctx itself where it takes long.
-func (db *DB) write(ctx context.Context, f func(ctx context.Context, s *session) (commit bool, err error)) (err error) {
-	s, err := db.session(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.putBack(s)) }()
-	// What has begun is ended whatever becomes of ctx.
-	ended := context.WithoutCancel(ctx)
-	err = patient(ctx, func() error {
-		_, err := s.ExecContext(ctx, `BEGIN IMMEDIATE`)
-		return err
-	})
-	if err != nil {
-		// Where ctx ended meanwhile the driver reports that, although the
-		// transaction may have begun.
-		return explain(errors.Join(err, s.rollback(ended)))
-	}
-	commit, err := f(ended, s)
-	if err != nil || !commit {
-		return explain(errors.Join(err, s.rollback(ended)))
-	}
-	if err = ctx.Err(); err != nil {
-		return errors.Join(err, s.rollback(ended))
-	}
-	if _, err = s.ExecContext(ended, `COMMIT`); err == nil {
-		return nil
-	}
-	var e *sqlite.Error
-	full := errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
-	err = explain(errors.Join(err, s.rollback(ended)))
-	if full {
-		return err // the commit's last page was not written, so it cannot be found later
-	}
-	// The commit may be in the log although it could not be made durable.
-	return fmt.Errorf("%w: %w", daybook.ErrUnclear, err)
 }

@@ -29,6 +29,7 @@ type DB struct {
 	turn    chan *session // holds its session while nobody writes; nil where it is to be made
 	readers *sql.DB
 	resumer *reader
+	pins    *sql.DB // one connection for each snapshot that is held
 	now     func() time.Time
 	closed  atomic.Bool
 }
@@ -74,6 +75,11 @@ func open(ctx context.Context, path string) (_ *DB, err error) {
 	}
 	db.readers.SetMaxOpenConns(max(4, runtime.NumCPU()))
 	db.readers.SetMaxIdleConns(max(4, runtime.NumCPU()))
+	// Who holds a snapshot may take his time: as many as there are must not keep readers
+	// from a connection, nor each other.
+	if db.pins, err = sql.Open("sqlite", dsn(path, "rw")+"&_query_only=1"); err != nil {
+		return nil, err
+	}
 	db.resumer = &reader{readers: db.readers, statements: map[string]*sql.Stmt{}}
 	return db, patient(ctx, func() error {
 		if err := checkSchema(ctx, db.writer); err != nil {
@@ -119,7 +125,7 @@ func checkPath(path string) error {
 func (db *DB) Close() error {
 	db.closed.Store(true)
 	errs := []error{db.closeSession()}
-	for _, pool := range []*sql.DB{db.readers, db.writer} { // the last one out checkpoints
+	for _, pool := range []*sql.DB{db.pins, db.readers, db.writer} { // the last one out checkpoints
 		if pool != nil {
 			errs = append(errs, pool.Close())
 		}
@@ -158,23 +164,31 @@ func (db *DB) OpenBook(ctx context.Context, name string) (id daybook.BookID, err
 	return id, err
 }
 
-// selectHeadRow returns the head of book ?1.
-const selectHeadRow = `SELECT position, recorded_at FROM heads WHERE book_id = ?1`
+// selectState returns the head of book ?1 and what goes with it.
+const selectState = `SELECT position, recorded_at, incarnation, inline FROM heads WHERE book_id = ?1`
 
-func selectHead(ctx context.Context, q querier, book daybook.BookID) (head daybook.Head, err error) {
+func readState(ctx context.Context, q querier, book daybook.BookID) (state daybook.BookState, err error) {
 	var recordedAt int64
-	err = q.QueryRowContext(ctx, selectHeadRow, book).Scan(&head.Position, &recordedAt)
+	var incarnation string
+	err = q.QueryRowContext(ctx, selectState, book).Scan(&state.Position, &recordedAt, &incarnation, &state.Inline)
 	if errors.Is(err, sql.ErrNoRows) {
-		return head, fmt.Errorf("there is no book with id %d in this file", book)
+		return state, fmt.Errorf("there is no book with id %d in this file", book)
 	}
-	head.RecordedAt = fromMicros(recordedAt)
-	return head, err
+	if err != nil {
+		return state, err
+	}
+	state.RecordedAt = fromMicros(recordedAt)
+	if state.Incarnation, err = parseUUID(incarnation); err != nil {
+		return state, fmt.Errorf("the incarnation of the book: %w", err)
+	}
+	return state, nil
 }
 
 // Head implements [daybook.Driver].
 func (db *DB) Head(ctx context.Context, book daybook.BookID) (head daybook.Head, err error) {
 	err = patient(ctx, func() error {
-		head, err = selectHead(ctx, db.readers, book)
+		state, err := readState(ctx, db.readers, book)
+		head = state.Head
 		return err
 	})
 	return head, explain(err)
@@ -183,9 +197,11 @@ func (db *DB) Head(ctx context.Context, book daybook.BookID) (head daybook.Head,
 // Fence implements [daybook.Driver].
 func (db *DB) Fence(ctx context.Context, book daybook.BookID, t time.Time) (head daybook.Head, err error) {
 	err = db.write(ctx, func(ctx context.Context, s *session) (bool, error) {
-		if head, err = selectHead(ctx, s, book); err != nil {
+		state, err := readState(ctx, s, book)
+		if err != nil {
 			return false, err
 		}
+		head = state.Head
 		if now := db.now(); t.After(now) {
 			t = now
 		}
@@ -194,7 +210,7 @@ func (db *DB) Fence(ctx context.Context, book daybook.BookID, t time.Time) (head
 			return false, nil
 		}
 		head.RecordedAt = t
-		_, err := s.ExecContext(ctx, updateHead, book, head.Position, micros(t))
+		_, err = s.ExecContext(ctx, updateHead, book, head.Position, micros(t))
 		return true, err
 	})
 	return head, err

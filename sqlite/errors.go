@@ -15,6 +15,9 @@ func explain(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
+	if e.Code() == sqlite3.SQLITE_CONSTRAINT_COMMITHOOK {
+		return fmt.Errorf("%w: %w", errEnded, err)
+	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("the disk is full: nothing was written, free some space and try again: %w", err)

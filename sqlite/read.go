@@ -48,7 +48,15 @@ const selectByID = `SELECT ` + columns + ` FROM json_each(?2) AS wanted CROSS JO
 WHERE book_id = ?1 AND event_id = wanted.value`
 
 // Read implements [daybook.Driver].
-func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) (records []daybook.Recorded, err error) {
+	err = patient(ctx, func() error {
+		records, err = read(ctx, db.readers, book, q)
+		return err
+	})
+	return records, explain(err)
+}
+
+func read(ctx context.Context, on querier, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
 	types, err := json.Marshal(q.EventTypes)
 	if err != nil {
 		return nil, err
@@ -66,12 +74,7 @@ func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([
 			query = selectAggregateReverse
 		}
 	}
-	var records []daybook.Recorded
-	err = patient(ctx, func() error {
-		records, err = scan(ctx, db.readers, daybook.MaxPageBytes, query, args...)
-		return err
-	})
-	return records, explain(err)
+	return scan(ctx, on, daybook.MaxPageBytes, query, args...)
 }
 
 // Lookup implements [daybook.Driver].

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -16,7 +18,11 @@ import (
 type session struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
+	tables     tableStatements
 	broken     bool // in a transaction that could not be ended
+
+	mayCommit atomic.Bool // write commits, and nobody else
+	over      atomic.Bool // the transaction has ended without write
 }
 
 // querier is a session, or the readers.
@@ -27,17 +33,19 @@ type querier interface {
 
 // reader is the readers with their statements, for queries that are short to run:
 // parsing them takes several times as long. A statement belongs to all connections and
-// ends with them.
+// ends with them, so there is a bound to how many are kept: those that come later, for
+// the tables of views, are parsed each time.
 type reader struct {
 	readers    *sql.DB
 	mu         sync.Mutex
 	statements map[string]*sql.Stmt
 }
 
+// prepared returns nil where there are too many.
 func (r *reader) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if statement := r.statements[query]; statement != nil {
+	if statement := r.statements[query]; statement != nil || len(r.statements) >= maxTableStatements {
 		return statement, nil
 	}
 	statement, err := r.readers.PrepareContext(ctx, query) //nolint:sqlclosecheck // it ends with the readers
@@ -50,8 +58,11 @@ func (r *reader) prepared(ctx context.Context, query string) (*sql.Stmt, error) 
 // QueryContext is that of the readers.
 func (r *reader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	statement, err := r.prepared(ctx, query) //nolint:sqlclosecheck // it ends with the readers
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case statement == nil:
+		return r.readers.QueryContext(ctx, query, args...)
 	}
 	return statement.QueryContext(ctx, args...)
 }
@@ -59,12 +70,13 @@ func (r *reader) QueryContext(ctx context.Context, query string, args ...any) (*
 // QueryRowContext is that of the readers.
 func (r *reader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	statement, err := r.prepared(ctx, query) //nolint:sqlclosecheck // it ends with the readers
-	if err != nil {
+	if err != nil || statement == nil {
 		return r.readers.QueryRowContext(ctx, query, args...) // which says what is wrong
 	}
 	return statement.QueryRowContext(ctx, args...)
 }
 
+// prepared keeps all: the texts are this package's constants.
 func (s *session) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	if statement := s.statements[query]; statement != nil {
 		return statement, nil
@@ -104,17 +116,23 @@ func (s *session) QueryRowContext(ctx context.Context, query string, args ...any
 // connection that is in a transaction must not be used again.
 func (s *session) rollback(ctx context.Context) error {
 	_, err := s.ExecContext(ctx, `ROLLBACK`)
-	var e *sqlite.Error
-	if err == nil || (errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_ERROR) { // "no transaction is active"
+	if err == nil || notInTransaction(err) {
 		return nil
 	}
 	s.broken = true
 	return err
 }
 
+// notInTransaction tells the error of a ROLLBACK that has found nothing to end.
+func notInTransaction(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_ERROR
+}
+
 // close gives back the connection, or ends it where the session is broken.
 func (s *session) close() error {
 	var errs []error
+	errs = append(errs, s.tables.forget())
 	for _, statement := range s.statements {
 		errs = append(errs, statement.Close())
 	}
@@ -142,7 +160,36 @@ func (db *DB) session(ctx context.Context) (*session, error) {
 		db.turn <- nil
 		return nil, err
 	}
-	return &session{conn: conn, statements: map[string]*sql.Stmt{}}, nil
+	s = &session{conn: conn, statements: map[string]*sql.Stmt{}, tables: tableStatements{conn: conn, prepared: map[string]*sql.Stmt{}}}
+	if err := s.guard(); err != nil {
+		err = errors.Join(err, conn.Close())
+		db.turn <- nil
+		return nil, err
+	}
+	return s, nil
+}
+
+// guard keeps hand-written SQL from ending a transaction unnoticed. SQLite asks before
+// it commits anything on this connection, and reports whatever it rolls back: a COMMIT
+// that is not [session.commit]'s is refused, which rolls back, and so is what a statement
+// writes that comes after a ROLLBACK, the user's own or SQLite's after some errors, and
+// would be a transaction by itself. Whichever it was, write sees that its own is over.
+func (s *session) guard() error {
+	return s.conn.Raw(func(conn any) error {
+		hooks, ok := conn.(sqlite.HookRegisterer)
+		if !ok {
+			return fmt.Errorf("a connection of type %T has no hooks", conn)
+		}
+		hooks.RegisterCommitHook(func() int32 {
+			if s.mayCommit.Load() {
+				return 0
+			}
+			s.over.Store(true)
+			return 1
+		})
+		hooks.RegisterRollbackHook(func() { s.over.Store(true) })
+		return nil
+	})
 }
 
 // putBack lets the next writer have the session, or a new one where this one is

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,7 +93,7 @@ func TestEventsAreAppendOnlyForEverybody(t *testing.T) {
 		`UPDATE heads SET position = 0`,
 		`UPDATE heads SET recorded_at = 0`,
 		`DELETE FROM heads`,
-		`REPLACE INTO heads VALUES (1, 0, 0, '')`,
+		`REPLACE INTO heads VALUES (1, 0, 0, '', 0)`,
 	} {
 		_, err := other.ExecContext(t.Context(), statement)
 		if err == nil || !strings.Contains(err.Error(), "daybook:") {
@@ -428,8 +429,9 @@ func TestStatementsProbeOrWalkAnIndex(t *testing.T) {
 	for name, query := range map[string]string{
 		"selectForward": selectForward, "selectReverse": selectReverse, "selectByID": selectByID,
 		"selectAggregateForward": selectAggregateForward, "selectAggregateReverse": selectAggregateReverse,
-		"selectAggregates": selectAggregates, "selectHeadRow": selectHeadRow, "updateHead": updateHead, "selectBook": selectBook,
+		"selectAggregates": selectAggregates, "selectState": selectState, "updateHead": updateHead, "selectBook": selectBook,
 		"selectKept": selectKept, "selectResumed": selectResumed, "selectSnapshots": selectSnapshots, "selectHeaders": selectHeaders, "deleteSnapshot": deleteSnapshot,
+		"selectCheckpoints": selectCheckpoints, "updateCheckpoint": updateCheckpoint, "deleteCheckpoint": deleteCheckpoint, "selectSkips": selectSkips, "updateInline": updateInline,
 	} {
 		plan := plan(t, db, query)
 		for _, line := range plan {
@@ -451,6 +453,9 @@ func plan(t *testing.T, db *DB, query string) (lines []string) {
 	var args []any
 	for n := 1; strings.Contains(query, "?"+strconv.Itoa(n)); n++ {
 		args = append(args, "[]") // plans do not depend on values
+	}
+	if args == nil {
+		args = slices.Repeat([]any{nil}, strings.Count(query, "?"))
 	}
 	rows, err := db.readers.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {

@@ -17,7 +17,7 @@ func (db *DB) Watch(ctx context.Context, book daybook.BookID, wake func()) {
 	pause := time.NewTicker(watchPause)
 	defer pause.Stop()
 	for last := int64(-1); ; {
-		head, err := selectHead(ctx, db.readers, book)
+		head, err := readState(ctx, db.readers, book)
 		if err == nil && head.Position != last {
 			last = head.Position
 			wake()

@@ -18,7 +18,7 @@ import (
 type liar struct {
 	daybook.Driver
 	appends atomic.Int64
-	lie     func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error)
+	lie     func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error)
 	read    func([]daybook.Recorded) []daybook.Recorded
 	fence   bool
 }
@@ -33,11 +33,11 @@ func (l *liar) Fence(ctx context.Context, book daybook.BookID, t time.Time) (day
 	return head, err
 }
 
-func (l *liar) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+func (l *liar) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 	if l.lie == nil || l.appends.Add(1)%7 != 0 {
-		return l.Driver.Append(ctx, book, batch)
+		return l.Driver.Append(ctx, book, batch, inline)
 	}
-	return l.lie(l, ctx, book, batch)
+	return l.lie(l, ctx, book, batch, inline)
 }
 
 func (l *liar) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
@@ -52,21 +52,21 @@ func (l *liar) Read(ctx context.Context, book daybook.BookID, q daybook.Query) (
 var liars = []struct {
 	name    string
 	promise string
-	lie     func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error)
+	lie     func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error)
 	read    func([]daybook.Recorded) []daybook.Recorded
 	fence   bool
 }{
 	{
 		name: "says that it failed, and has written", promise: "I3",
-		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
-			_, err := l.Driver.Append(ctx, book, batch)
+		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
+			_, err := l.Driver.Append(ctx, book, batch, inline)
 			return nil, errors.Join(err, errors.New("the connection was lost"))
 		},
 	},
 	{
 		name: "acknowledges with other places", promise: "I1",
-		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
-			outcomes, err := l.Driver.Append(ctx, book, batch)
+		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
+			outcomes, err := l.Driver.Append(ctx, book, batch, inline)
 			for _, o := range outcomes {
 				for i := range o.Records {
 					o.Records[i].Position++
@@ -78,7 +78,7 @@ var liars = []struct {
 	{
 		// INSERT … ON CONFLICT DO NOTHING, without a look at how much was inserted.
 		name: "answers a conflict as done", promise: "I1",
-		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 			for i := range batch {
 				for j := range batch[i].Entries {
 					batch[i].Entries[j].Expected = daybook.Exactly(1)
@@ -88,7 +88,7 @@ var liars = []struct {
 			if err != nil {
 				return nil, err
 			}
-			outcomes, err := l.Driver.Append(ctx, book, batch)
+			outcomes, err := l.Driver.Append(ctx, book, batch, inline)
 			for i := range outcomes {
 				if outcomes[i].Err == nil {
 					continue
@@ -106,7 +106,7 @@ var liars = []struct {
 	},
 	{
 		name: "refuses without reason", promise: "I8",
-		lie: func(_ *liar, _ context.Context, _ daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+		lie: func(_ *liar, _ context.Context, _ daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 			outcomes := make([]daybook.Outcome, len(batch))
 			for i, a := range batch {
 				outcomes[i].Err = &daybook.ConflictError{Aggregate: a.Entries[0].Aggregate, Expected: a.Entries[0].Expected, Actual: 0}
@@ -116,18 +116,18 @@ var liars = []struct {
 	},
 	{
 		name: "writes what nobody expected", promise: "I8",
-		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 			for i := range batch {
 				for j := range batch[i].Entries {
 					batch[i].Entries[j].Expected = daybook.Any()
 				}
 			}
-			return l.Driver.Append(ctx, book, batch)
+			return l.Driver.Append(ctx, book, batch, inline)
 		},
 	},
 	{
 		name: "writes each part of an append in a transaction of its own, while others write", promise: "I9",
-		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append) (outcomes []daybook.Outcome, err error) {
+		lie: func(l *liar, ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) (outcomes []daybook.Outcome, err error) {
 			var parts [2][]daybook.Append
 			for _, a := range batch {
 				half := len(a.Entries) / 2
@@ -136,7 +136,7 @@ var liars = []struct {
 			}
 			var halves [2][]daybook.Outcome
 			for i := range parts {
-				if halves[i], err = l.Driver.Append(ctx, book, parts[i]); err != nil {
+				if halves[i], err = l.Driver.Append(ctx, book, parts[i], inline); err != nil {
 					return nil, err
 				}
 			}

@@ -130,8 +130,8 @@ type blind struct {
 	appends atomic.Int64
 }
 
-func (b *blind) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
-	outcomes, err := b.Driver.Append(ctx, book, batch)
+func (b *blind) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
+	outcomes, err := b.Driver.Append(ctx, book, batch, inline)
 	replyLost := b.appends.Add(1)%5 == 0
 	if !replyLost {
 		return outcomes, err
@@ -147,7 +147,7 @@ func (b *blind) Append(ctx context.Context, book daybook.BookID, batch []daybook
 			}
 		}
 	}
-	return b.Driver.Append(ctx, book, again)
+	return b.Driver.Append(ctx, book, again, inline)
 }
 
 func TestControlBlindRetry(t *testing.T) {

@@ -38,7 +38,7 @@ type log struct {
 var logs = []log{
 	{
 		name: "a head row", locks: true,
-		write: `SELECT before FROM daybook.append(1, NULL, '{torture}', ARRAY[$1::uuid], '{1}', ARRAY[$1::uuid], '{Written}', '{1}',
+		write: `SELECT before FROM daybook.append(1, 0, NULL, '{torture}', ARRAY[$1::uuid], '{1}', ARRAY[$1::uuid], '{Written}', '{1}',
 			ARRAY['{}'::jsonb], ARRAY['{}'::jsonb], ARRAY[NULL::timestamptz], ARRAY[NULL::uuid])`,
 		read: `SELECT position FROM daybook.events WHERE book_id = 1 AND position > $1 ORDER BY position`,
 	},

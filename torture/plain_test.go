@@ -19,6 +19,7 @@ import (
 // one transaction an append, ids and sequence numbers checked and unique.
 type plain struct {
 	noSnapshots
+	noTables
 	pool *pgxpool.Pool
 	// number is the SQL expression for the next position.
 	number string
@@ -86,7 +87,7 @@ func (p *plain) Close() error {
 }
 
 // Append writes every append of the batch in a transaction of its own, all at once.
-func (p *plain) Append(ctx context.Context, _ daybook.BookID, batch []daybook.Append) ([]daybook.Outcome, error) {
+func (p *plain) Append(ctx context.Context, _ daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
 	type answer struct {
 		i       int
 		outcome daybook.Outcome
@@ -184,4 +185,23 @@ func (p *plain) Head(ctx context.Context, _ daybook.BookID) (head daybook.Head, 
 		return head, fmt.Errorf("head: %w", err)
 	}
 	return head, nil
+}
+
+// noTables is the other part.
+type noTables struct{}
+
+func (noTables) Transact(context.Context, daybook.BookID, bool, func(context.Context, daybook.DriverTx) error) error {
+	return errNoSnapshots
+}
+
+func (noTables) Pin(context.Context, daybook.BookID) (daybook.PinnedTables, error) {
+	return nil, errNoSnapshots
+}
+
+func (noTables) Checkpoints(context.Context, daybook.BookID, string) ([]daybook.Checkpoint, error) {
+	return nil, nil
+}
+
+func (noTables) SelectRows(context.Context, daybook.RowQuery) ([][]any, error) {
+	return nil, errNoSnapshots
 }

@@ -58,7 +58,7 @@ func record(t *testing.T, db, handle, eventType string, version int, payload str
 	outcomes, err := driver.Append(t.Context(), book, []daybook.Append{{Entries: []daybook.EncodedEntry{{
 		Aggregate: bank.AccountID(handle), Expected: daybook.Any(),
 		Events: []daybook.Recorded{{EventID: daybook.NewUUID(), EventType: eventType, SchemaVersion: version, Payload: []byte(payload)}},
-	}}}})
+	}}}}, daybook.InlineWork{})
 	if err == nil {
 		err = outcomes[0].Err
 	}

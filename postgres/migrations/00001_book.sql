@@ -35,9 +35,11 @@ CREATE TABLE daybook.heads (
     book_id     bigint      NOT NULL PRIMARY KEY REFERENCES daybook.books,
     position    bigint      NOT NULL DEFAULT 0 CHECK (position >= 0),
     recorded_at timestamptz NOT NULL DEFAULT '0001-01-01 00:00:00+00',
-    incarnation uuid        NOT NULL DEFAULT gen_random_uuid()
+    incarnation uuid        NOT NULL DEFAULT gen_random_uuid(),
+    inline      bigint      NOT NULL DEFAULT 0 CHECK (inline >= 0)
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE daybook.heads IS 'The last place given out in each book. An append holds the lock of its row until it has committed.';
+COMMENT ON COLUMN daybook.heads.inline IS 'The revision of the set of inline projections: an append must know it, or it would leave one of them behind.';
 
 CREATE TABLE daybook.events (
     book_id         bigint      NOT NULL,
@@ -74,7 +76,7 @@ CREATE FUNCTION daybook.refuse_step_back() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RAISE EXCEPTION 'daybook: the head of book % is at position %, recorded at %: it may not go back', old.book_id, old.position, old.recorded_at
+    RAISE EXCEPTION 'daybook: the head of book % is at position %, recorded at %, inline revision %: it may not go back', old.book_id, old.position, old.recorded_at, old.inline
         USING ERRCODE = 'ZD001';
 END
 $$;
@@ -90,7 +92,7 @@ CREATE TRIGGER books_append_only BEFORE DELETE OR TRUNCATE ON daybook.books
     FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
 -- After, and not before: a trigger before it makes every append lock the head twice.
 CREATE TRIGGER heads_never_step_back AFTER UPDATE ON daybook.heads
-    FOR EACH ROW WHEN (new.position < old.position OR new.recorded_at < old.recorded_at)
+    FOR EACH ROW WHEN (new.position < old.position OR new.recorded_at < old.recorded_at OR new.inline < old.inline)
     EXECUTE FUNCTION daybook.refuse_step_back();
 ALTER TABLE daybook.events ENABLE ALWAYS TRIGGER events_append_only;
 ALTER TABLE daybook.heads ENABLE ALWAYS TRIGGER heads_append_only;
@@ -129,11 +131,11 @@ $$;
 -- lock_head waits for whoever appends to the book, and makes all others wait until
 -- the caller's transaction ends.
 -- +goose StatementBegin
-CREATE FUNCTION daybook.lock_head(book bigint, OUT head_position bigint, OUT head_recorded_at timestamptz)
+CREATE FUNCTION daybook.lock_head(book bigint, OUT head_position bigint, OUT head_recorded_at timestamptz, OUT head_inline bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    SELECT h.position, h.recorded_at INTO head_position, head_recorded_at
+    SELECT h.position, h.recorded_at, h.inline INTO head_position, head_recorded_at, head_inline
         FROM daybook.heads AS h WHERE h.book_id = book FOR NO KEY UPDATE;
     IF NOT found THEN
         RAISE EXCEPTION 'daybook: there is no book with the id %', book USING ERRCODE = 'ZD005';
@@ -162,18 +164,39 @@ END
 $$;
 -- +goose StatementEnd
 
+-- set_inline moves the revision of the set of inline projections up. Who appends waits
+-- until the caller's transaction has ended, and must know the new one then.
+-- +goose StatementBegin
+CREATE FUNCTION daybook.set_inline(book bigint, revision bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known bigint;
+BEGIN
+    SELECT l.head_inline INTO known FROM daybook.lock_head(book) AS l;
+    IF revision IS NULL OR revision <= known THEN
+        RAISE EXCEPTION 'daybook: set_inline: the inline projections of book % are at revision %: % does not come after it', book, known, coalesce(revision::text, 'null')
+            USING ERRCODE = 'ZD004';
+    END IF;
+    UPDATE daybook.heads AS h SET inline = revision WHERE h.book_id = book;
+END
+$$;
+-- +goose StatementEnd
+
 -- append writes events and returns the position before the first one, and their
--- recorded_at. Where head is given, the book's head must be at that position. The
--- update takes the head's lock where the caller has not, and the positions are
--- given here: no client, however wrong, makes a hole or writes out of order. Head and
--- events are written by one statement, which is a fifth faster than two. Elements are
--- taken by number, which costs the same for each because PL/pgSQL keeps arrays unpacked;
--- unnest takes 0.1 ms to begin with so many arrays.
+-- recorded_at. Where head is given, the book's head must be at that position; inline
+-- must be the head's, which the update itself answers: to look would be another
+-- statement. The update takes the head's lock where the caller has not, and the
+-- positions are given here: no client, however wrong, makes a hole or writes out of
+-- order. Head and events are written by one statement, which is a fifth faster than
+-- two. Elements are taken by number, which costs the same for each because PL/pgSQL
+-- keeps arrays unpacked; unnest takes 0.1 ms to begin with so many arrays.
 --
 -- Whoever listens to the channel daybook is told the book's id: a hint to look.
 -- +goose StatementBegin
 CREATE FUNCTION daybook.append(
     book             bigint,
+    inline           bigint,
     head             bigint, -- or null
     aggregate_types  text[],
     aggregate_ids    uuid[],
@@ -192,6 +215,7 @@ CREATE FUNCTION daybook.append(
 AS $$
 DECLARE
     number CONSTANT integer := cardinality(event_ids);
+    known  bigint;
     wrong  integer;
 BEGIN
     IF number IS NULL OR number = 0
@@ -209,7 +233,7 @@ BEGIN
             SET position = h.position + number,
                 recorded_at = greatest(clock_timestamp(), h.recorded_at + interval '1 microsecond')
             WHERE h.book_id = book AND (head IS NULL OR h.position = head)
-            RETURNING h.position - number AS before, h.recorded_at AS stamp
+            RETURNING h.position - number AS before, h.recorded_at AS stamp, h.inline AS head_inline
     ), written AS (
         INSERT INTO daybook.events (
                 book_id, position, aggregate_type, aggregate_id, sequence_number, event_id, event_type,
@@ -218,9 +242,12 @@ BEGIN
                     schema_versions[i], payloads[i], metadatas[i], coalesce(occurred_ats[i], m.stamp), m.stamp
                 FROM moved AS m, generate_series(1, number) AS i
     )
-    SELECT m.before, m.stamp INTO before, stamp FROM moved AS m;
+    SELECT m.before, m.stamp, m.head_inline INTO before, stamp, known FROM moved AS m;
     IF NOT found THEN
         RAISE EXCEPTION 'daybook: append: there is no book % with its head at position %', book, coalesce(head::text, 'any') USING ERRCODE = 'ZD002';
+    END IF;
+    IF known IS DISTINCT FROM inline THEN
+        RAISE EXCEPTION 'daybook: append: the inline projections of book % are at revision %, not %', book, known, coalesce(inline::text, 'null') USING ERRCODE = 'ZD006';
     END IF;
 
     -- What comes before an event must be recorded, before this call or in it, and of
@@ -253,6 +280,7 @@ $$;
 -- +goose StatementBegin
 CREATE FUNCTION daybook.append_one(
     book            bigint,
+    inline          bigint,
     aggregate_type  text,
     aggregate_id    uuid,
     sequence_number bigint,
@@ -271,13 +299,14 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     follows CONSTANT boolean := sequence_number = 1 AND after IS NULL;
+    known   bigint;
 BEGIN
     WITH moved AS (
         UPDATE daybook.heads AS h
             SET position = h.position + 1,
                 recorded_at = greatest(clock_timestamp(), h.recorded_at + interval '1 microsecond')
             WHERE h.book_id = book
-            RETURNING h.position - 1 AS before, h.recorded_at AS stamp
+            RETURNING h.position - 1 AS before, h.recorded_at AS stamp, h.inline AS head_inline
     ), written AS (
         INSERT INTO daybook.events (
                 book_id, position, aggregate_type, aggregate_id, sequence_number, event_id, event_type,
@@ -286,9 +315,12 @@ BEGIN
                     schema_version, payload, metadata, coalesce(occurred_at, m.stamp), m.stamp
                 FROM moved AS m
     )
-    SELECT m.before, m.stamp INTO before, stamp FROM moved AS m;
+    SELECT m.before, m.stamp, m.head_inline INTO before, stamp, known FROM moved AS m;
     IF NOT found THEN
         RAISE EXCEPTION 'daybook: append: there is no book %', book USING ERRCODE = 'ZD002';
+    END IF;
+    IF known IS DISTINCT FROM inline THEN
+        RAISE EXCEPTION 'daybook: append: the inline projections of book % are at revision %, not %', book, known, coalesce(inline::text, 'null') USING ERRCODE = 'ZD006';
     END IF;
     IF NOT follows AND aggregate_type IS DISTINCT FROM (
         SELECT CASE WHEN p.sequence_number = append_one.sequence_number - 1 AND (after IS NULL OR p.event_id = after) THEN p.aggregate_type END
@@ -316,6 +348,7 @@ GRANT EXECUTE ON FUNCTION
     daybook.open_book(text),
     daybook.lock_head(bigint),
     daybook.fence(bigint, timestamptz),
-    daybook.append_one(bigint, text, uuid, bigint, uuid, text, integer, jsonb, jsonb, timestamptz, uuid),
-    daybook.append(bigint, bigint, text[], uuid[], bigint[], uuid[], text[], integer[], jsonb[], jsonb[], timestamptz[], uuid[])
+    daybook.set_inline(bigint, bigint),
+    daybook.append_one(bigint, bigint, text, uuid, bigint, uuid, text, integer, jsonb, jsonb, timestamptz, uuid),
+    daybook.append(bigint, bigint, bigint, text[], uuid[], bigint[], uuid[], text[], integer[], jsonb[], jsonb[], timestamptz[], uuid[])
     TO daybook_app;

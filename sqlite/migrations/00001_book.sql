@@ -9,12 +9,14 @@ CREATE TABLE books (
 ) STRICT;
 
 -- One row a book: the last place given out. recorded_at begins at what a Go program
--- takes for "no time", the beginning of the year 1.
+-- takes for "no time", the beginning of the year 1. inline is the revision of the set of
+-- projections that are written together with the events: whoever appends must know them.
 CREATE TABLE heads (
 	book_id     INTEGER NOT NULL PRIMARY KEY REFERENCES books,
 	position    INTEGER NOT NULL,
 	recorded_at INTEGER NOT NULL,
-	incarnation TEXT    NOT NULL
+	incarnation TEXT    NOT NULL,
+	inline      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- WITHOUT ROWID: the table is its primary key, so a book is read in the order it

@@ -1,0 +1,299 @@
+package daybook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// OpenOption is an option of [Open]: [Inline].
+type OpenOption interface{ setBook(*Book) error }
+
+// Inline makes projections part of every append: what they write is written in the
+// append's own transaction, so that in every snapshot a reader can have, the read model
+// equals the fold of the events he sees. A projection that fails refuses the append that
+// it fails at, and no other, with a [*ProjectionError].
+//
+// A book remembers its inline projections, and refuses appends from programs that do not
+// declare them, or declare them otherwise, with [ErrProjectionChanged]. One that the book
+// does not know, that runs behind so far, or is declared otherwise than before is made
+// by Open, as in [Book.Rebuild]: that takes as long as reading the book, and others can
+// append meanwhile. Where the declaration leaves that to a command, Open does nothing, and
+// appends are refused.
+//
+// A projection is taken out by [Book.PauseProjection].
+type Inline []Projector
+
+func (i Inline) setBook(b *Book) error {
+	for _, p := range i {
+		d, err := p.declaration()
+		if err != nil {
+			return err
+		}
+		if d.subscription != nil {
+			return invalid("inline", "%s is a subscription: what it does is no part of a transaction, so it can only be run behind", d.name)
+		}
+		for _, other := range b.declared {
+			if other.name == d.name {
+				return invalid("inline", "%s is there twice", d.name)
+			}
+		}
+		b.declared = append(b.declared, d)
+	}
+	return nil
+}
+
+// inlineSet is the inline projections of a book that are live.
+type inlineSet struct {
+	revision    int64
+	projections []inlineProjection
+}
+
+type inlineProjection struct {
+	d     *declaration
+	at    Checkpoint
+	table Table
+}
+
+// openInline makes the inline projections that are declared, and are not there as declared.
+func (b *Book) openInline(ctx context.Context) error {
+	if len(b.declared) == 0 {
+		return nil // and whether there ought to be any, the first append finds out
+	}
+	for _, d := range b.declared {
+		for {
+			err := b.attach(ctx, d)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, ErrProjectionBusy) {
+				return err
+			}
+			select { // another process does it
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(touchPause / 4):
+			}
+		}
+	}
+	err := b.loadInline(ctx)
+	if errors.Is(err, ErrProjectionChanged) {
+		err = nil // the book can be read; appends are told
+	}
+	return err
+}
+
+// attach makes d live and inline, unless it is or somebody has to say so first.
+func (b *Book) attach(ctx context.Context, d *declaration) error {
+	list, err := b.generations(ctx, d.name)
+	if err != nil {
+		return err
+	}
+	live, found := list.in(GenerationLive)
+	switch {
+	case found && live.Declared == d.fingerprint() && live.Kind == KindInline:
+		return nil // or paused: then it is for who has paused it to resume it
+	case found && live.Declared == d.fingerprint() && live.Kind == KindBehind:
+		return b.makeInline(ctx, d, live)
+	case found && (d.byCommand || isOlder(d, live)): // appends are told
+		return nil
+	}
+	_, err = b.build(ctx, d, buildOrder{kind: KindInline, ifNeeded: true})
+	return err
+}
+
+// makeInline brings a live generation up to the head, and makes it inline from there on.
+func (b *Book) makeInline(ctx context.Context, d *declaration, live Checkpoint) error {
+	w, err := b.claim(ctx, d, live, NewUUID())
+	if err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		head, err := b.Head(ctx)
+		if err == nil {
+			err = w.advance(ctx, head)
+		}
+		if err == nil {
+			w.at.Kind = KindInline
+			err = w.switchOver(ctx, try == maxSwitches)
+			w.at.Kind = live.Kind
+		}
+		if err == nil {
+			w.at.Kind = KindInline
+			return nil
+		}
+		if !errors.Is(err, errFarBehind) && !errors.Is(err, errTwice) || try == maxSwitches {
+			w.release(ctx)
+			return err
+		}
+	}
+}
+
+// loadInline finds out which inline projections the book has, and remembers them.
+func (b *Book) loadInline(ctx context.Context) (err error) {
+	pinned, err := b.driver.Pin(ctx, b.id)
+	if err != nil {
+		return b.failed("projections", err)
+	}
+	defer func() { err = errors.Join(err, pinned.Close()) }()
+	state, err := pinned.State(ctx)
+	if err != nil {
+		return b.failed("projections", err)
+	}
+	list, err := pinned.Checkpoints(ctx, "")
+	if err != nil {
+		return b.failed("projections", err)
+	}
+	set := &inlineSet{revision: state.Inline}
+	for _, at := range list {
+		if at.State != GenerationLive || at.Kind != KindInline || at.Paused {
+			continue
+		}
+		one := inlineProjection{at: at}
+		for _, d := range b.declared {
+			if d.name == at.Projection && d.fingerprint() == at.Declared {
+				one.d = d
+			}
+		}
+		if one.d == nil {
+			return fmt.Errorf("%w: book %s has the inline projection %s, generation %d, which this program does not declare, or declares otherwise: nothing can be appended without it. Use the program that declares it, or pause it", ErrProjectionChanged, b.name, at.Projection, at.Generation)
+		}
+		if one.d.table != nil {
+			one.table = one.d.table(b.name, at.Generation)
+		}
+		set.projections = append(set.projections, one)
+	}
+	b.inline.Store(set)
+	return nil
+}
+
+// maxInlineTries bounds how often an append is tried again because the inline projections
+// have changed meanwhile.
+const maxInlineTries = 10
+
+// handInline gives a batch to the engine, with what the inline projections make of it.
+func (b *Book) handInline(ctx context.Context, batch []Append) ([]Outcome, error) {
+	for try := 1; ; try++ {
+		set := b.inline.Load()
+		if set == nil {
+			set = &inlineSet{}
+		}
+		outcomes, err := b.driver.Append(ctx, b.id, batch, set.work(b))
+		if err == nil || !errors.Is(err, ErrInlineChanged) || try == maxInlineTries {
+			return outcomes, err
+		}
+		if err := b.loadInline(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// work is what the set does in the transaction of an append.
+func (s *inlineSet) work(b *Book) InlineWork {
+	work := InlineWork{Revision: s.revision}
+	if len(s.projections) == 0 {
+		return work
+	}
+	batch := &inlineBatch{book: b, set: s}
+	work.Keys, work.Fold = batch.keys, batch.fold
+	for _, p := range s.projections {
+		if p.d.fold == nil {
+			work.Apply = batch.apply
+		}
+	}
+	return work
+}
+
+// inlineBatch is what the inline projections make of one batch of appends.
+type inlineBatch struct {
+	book   *Book
+	set    *inlineSet
+	events []ProjectedEvent
+	parts  []inlinePart // by projection
+}
+
+// inlinePart is one projection's part in it.
+type inlinePart struct {
+	inlineProjection
+	folding folding
+	events  []ProjectedEvent // those it wants
+	places  []int            // of these in the batch
+}
+
+func (ib *inlineBatch) keys(rows []Recorded) ([]TableKeys, error) {
+	ib.events, ib.parts = make([]ProjectedEvent, len(rows)), make([]inlinePart, len(ib.set.projections))
+	for i, rec := range rows {
+		data, err := ib.book.Decode(rec)
+		if err != nil {
+			return nil, &ProjectionError{Projection: ib.set.projections[0].d.name, Record: rec, Err: err}
+		}
+		ib.events[i] = ProjectedEvent{Recorded: rec, Data: data}
+	}
+	var keys []TableKeys
+	for i, p := range ib.set.projections {
+		part := &ib.parts[i]
+		part.inlineProjection = p
+		part.choose(ib.events)
+		if p.d.fold == nil {
+			continue
+		}
+		part.folding = p.d.fold(p.table)
+		missing, err := part.folding.take(part.events)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, missing)
+	}
+	return keys, nil
+}
+
+// choose takes those of the events that the projection wants.
+func (p *inlinePart) choose(events []ProjectedEvent) {
+	for i, e := range events {
+		if p.d.wants(e.EventType) {
+			p.events, p.places = append(p.events, e), append(p.places, i)
+		}
+	}
+}
+
+func (ib *inlineBatch) fold(rows []Recorded, loaded [][][]any) (out []TableRows, err error) {
+	for i := range ib.parts {
+		part := &ib.parts[i]
+		for k, place := range part.places {
+			part.events[k].Recorded = rows[place] // as it is recorded now
+		}
+		if part.folding == nil {
+			continue
+		}
+		if err := part.folding.put(loaded[0]); err != nil {
+			return nil, err
+		}
+		loaded = loaded[1:]
+		if err := part.folding.fold(); err != nil {
+			return nil, err
+		}
+		writes, err := part.folding.writes()
+		if err != nil {
+			return nil, &ProjectionError{Projection: part.d.name, Record: rows[len(rows)-1], Err: err}
+		}
+		out = append(out, writes)
+	}
+	return out, nil
+}
+
+func (ib *inlineBatch) apply(ctx context.Context, tx Tx, rows []Recorded) error {
+	for _, part := range ib.parts {
+		if part.folding != nil || len(part.events) == 0 {
+			continue
+		}
+		err := part.d.applyPage(ctx, tx, Page{Book: ib.book.name, Generation: part.at.Generation, Events: part.events})
+		if err != nil && !errors.Is(err, ErrProjection) {
+			err = &ProjectionError{Projection: part.d.name, Record: rows[len(rows)-1], Err: err}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package daybook
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// ProjectionStatus is how a generation of a projection is.
+type ProjectionStatus struct {
+	Checkpoint
+	// Lag is how many events of the book are missing in it, LagTime how much later the
+	// book's last event was recorded than the last one in it.
+	Lag     int64
+	LagTime time.Duration
+}
+
+// Projections returns the projections that the book knows, by name, with all their
+// generations.
+func (b *Book) Projections(ctx context.Context) (list []ProjectionStatus, err error) {
+	pinned, err := b.driver.Pin(ctx, b.id)
+	if err != nil {
+		return nil, b.failed("projections", err)
+	}
+	defer func() { _ = pinned.Close() }() // it was only read
+	state, err := pinned.State(ctx)
+	if err != nil {
+		return nil, b.failed("projections", err)
+	}
+	checkpoints, err := pinned.Checkpoints(ctx, "")
+	if err != nil {
+		return nil, b.failed("projections", err)
+	}
+	for _, c := range checkpoints {
+		list = append(list, statusOf(c, state))
+	}
+	return list, nil
+}
+
+func statusOf(c Checkpoint, state BookState) ProjectionStatus {
+	if c.State == GenerationLive && c.Kind == KindInline && !c.Paused {
+		c.Position, c.RecordedAt, c.Incarnation = state.Position, state.RecordedAt, state.Incarnation
+	}
+	s := ProjectionStatus{Checkpoint: c, Lag: max(state.Position-c.Position, 0)}
+	if s.Lag > 0 && c.Position > 0 {
+		s.LagTime = max(state.RecordedAt.Sub(c.RecordedAt), 0)
+	}
+	return s
+}
+
+// WaitFor waits until the live generation of a projection has all events up to a position:
+// who has appended something reads it there. A projection that has stopped before is its
+// [*ProjectionError]'s text, and one that the book does not know is an error.
+func (b *Book) WaitFor(ctx context.Context, projection string, position int64) error {
+	pause := waitForPause
+	for {
+		rung := b.bell.rung()
+		list, err := b.generations(ctx, projection)
+		if err != nil {
+			return err
+		}
+		live, found := list.in(GenerationLive)
+		switch {
+		case len(list) == 0:
+			return unknownProjection(projection)
+		case !found: // it is being made
+		case live.Kind == KindInline && !live.Paused || live.Position >= position:
+			return nil
+		case live.Failed != 0 && live.Failed <= position:
+			return fmt.Errorf("%w: %s has stopped at position %d: %s", ErrProjection, projection, live.Failed, live.Failure)
+		}
+		select {
+		case <-ctx.Done():
+			return b.failed(fmt.Sprintf("wait for projection %s to reach position %d, it is at %d", projection, position, live.Position), ctx.Err())
+		case <-rung:
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxWaitForPause)
+	}
+}
+
+const (
+	// waitForPause and maxWaitForPause bound how long WaitFor waits until it looks again.
+	waitForPause    = 2 * time.Millisecond
+	maxWaitForPause = 100 * time.Millisecond
+)
+
+func unknownProjection(name string) error {
+	return invalid("projection", "the book has no projection %s", quote(name))
+}
+
+// PauseProjection stops a projection where it is, in all processes, until it is resumed.
+// One that is inline is no longer written by appends, and readers see it as it was.
+func (b *Book) PauseProjection(ctx context.Context, name string) error {
+	return b.transact(ctx, name, true, func(ctx context.Context, tx DriverTx) error {
+		live, state, err := liveIn(ctx, tx, name)
+		if err != nil || live.Paused {
+			return err
+		}
+		inline := live.Kind == KindInline
+		if inline {
+			live.Position, live.RecordedAt, live.Incarnation = state.Position, state.RecordedAt, state.Incarnation
+		}
+		live.Paused, live.Runner = true, UUID{}
+		if err := put(ctx, tx, live); err != nil || !inline {
+			return err
+		}
+		return tx.SetInline(ctx, state.Inline+1)
+	})
+}
+
+// ResumeProjection lets a projection that was paused go on. One that runs behind is taken
+// up by whoever runs it; one that is inline is brought up to date first.
+func (b *Book) ResumeProjection(ctx context.Context, p Projector) error {
+	d, err := p.declaration()
+	if err != nil {
+		return err
+	}
+	list, err := b.generations(ctx, d.name)
+	if err != nil {
+		return err
+	}
+	live, found := list.in(GenerationLive)
+	switch {
+	case !found:
+		return unknownProjection(d.name)
+	case !live.Paused:
+		return nil
+	case live.Kind != KindInline:
+		return b.transact(ctx, d.name, false, func(ctx context.Context, tx DriverTx) error {
+			paused, _, err := liveIn(ctx, tx, d.name)
+			if err != nil || !paused.Paused {
+				return err
+			}
+			paused.Paused = false
+			return put(ctx, tx, paused)
+		})
+	case live.Declared != d.fingerprint():
+		return changed(d)
+	}
+	if err := b.makeInline(ctx, d, live); err != nil {
+		return err
+	}
+	return b.loadInline(ctx)
+}
+
+func liveIn(ctx context.Context, tx DriverTx, name string) (live Checkpoint, state BookState, err error) {
+	list, err := tx.Checkpoints(ctx, name)
+	if err != nil {
+		return live, state, err
+	}
+	live, found := generations(list).in(GenerationLive)
+	if !found {
+		return live, state, unknownProjection(name)
+	}
+	state, err = tx.State(ctx)
+	return live, state, err
+}
+
+// SkipEvent makes a projection pass over the event at a position, now and in every rebuild,
+// and records that with a reason. It is for an event at which a projection has stopped, and
+// cannot be taken back: another generation, by code that can take the event, has another
+// name.
+func (b *Book) SkipEvent(ctx context.Context, projection string, position int64, reason string) error {
+	switch err := checkText("reason", reason); {
+	case err != nil:
+		return err
+	case reason == "" || len(reason) > maxFailureBytes:
+		return invalid("reason", "has %d bytes: say in 1 to %d why the event is passed over", len(reason), maxFailureBytes)
+	case position < 1:
+		return invalid("position", "%d is no position: they are 1, 2, 3 …", position)
+	}
+	return b.transact(ctx, projection, false, func(ctx context.Context, tx DriverTx) error {
+		live, state, err := liveIn(ctx, tx, projection)
+		switch {
+		case err != nil:
+			return err
+		case live.Kind == KindInline:
+			return invalid("projection "+projection, "is inline: an event that it cannot take is not recorded, so there is none to pass over")
+		case position > state.Position:
+			return &NotThereError{What: "position", Asked: position, Last: state.Position, Subject: "book " + b.name}
+		case position <= live.Position:
+			return invalid("position", "projection %s has taken the event at %d already: it is at %d", projection, position, live.Position)
+		}
+		return tx.PutSkip(ctx, Skip{Projection: projection, Position: position, Reason: reason})
+	})
+}
+
+// Skips returns what projections pass over, by name and position.
+func (b *Book) Skips(ctx context.Context) ([]Skip, error) { return b.skips(ctx, "") }
+
+func (b *Book) skips(ctx context.Context, projection string) ([]Skip, error) {
+	pinned, err := b.driver.Pin(ctx, b.id)
+	if err != nil {
+		return nil, b.failed("projections", err)
+	}
+	defer func() { _ = pinned.Close() }() // it was only read
+	list, err := pinned.Skips(ctx, projection)
+	if err != nil {
+		return nil, b.failed("projections", err)
+	}
+	return list, nil
+}
+
+// DropKept removes the generations of a projection that were live once, with their tables,
+// and the copies that were made by other declarations than this one. It returns how many
+// there were. There is no going back to them then.
+func (b *Book) DropKept(ctx context.Context, p Projector) (dropped int, err error) {
+	d, err := p.declaration()
+	if err != nil {
+		return 0, err
+	}
+	err = b.transact(ctx, d.name, false, func(ctx context.Context, tx DriverTx) error {
+		dropped = 0
+		list, err := tx.Checkpoints(ctx, d.name)
+		if err != nil {
+			return err
+		}
+		for _, c := range list {
+			if c.State != GenerationKept && (c.State != GenerationCopied || c.Declared == d.fingerprint()) {
+				continue
+			}
+			if err := removeGeneration(ctx, tx, d, c); err != nil {
+				return err
+			}
+			dropped++
+		}
+		return nil
+	})
+	return dropped, err
+}
+
+// DropProjection makes the book forget a projection, with all its generations, their
+// tables and the name in SQL. One that is inline is to be paused before. Tables of hand-written SQL
+// are left to whoever has made them. A program that still declares it makes it anew.
+func (b *Book) DropProjection(ctx context.Context, name string) error {
+	return b.transact(ctx, name, false, func(ctx context.Context, tx DriverTx) error {
+		list, err := tx.Checkpoints(ctx, name)
+		if err != nil {
+			return err
+		}
+		live, found := generations(list).in(GenerationLive)
+		switch {
+		case len(list) == 0:
+			return unknownProjection(name)
+		case found && live.Kind == KindInline && !live.Paused:
+			return invalid("projection "+name, "is inline, and every append writes to it: pause it first")
+		case found && live.Table != "":
+			if err := tx.Unpoint(ctx, tableName(b.name, name)); err != nil {
+				return err
+			}
+		}
+		for _, c := range list {
+			if err := removeGeneration(ctx, tx, &declaration{name: name}, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

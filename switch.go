@@ -1,0 +1,118 @@
+package daybook
+
+import (
+	"context"
+	"fmt"
+)
+
+// switchOver makes the worker's generation the live one, in one transaction: the events
+// that are still missing are brought in, the generation that was live is kept, and readers
+// are pointed to the new one. Where it is inline, appends wait, and whoever appends
+// afterwards must know of it. errFarBehind says that too many events are missing, unless
+// it is to be done all the same.
+func (w *worker) switchOver(ctx context.Context, allTheSame bool) error {
+	var next Checkpoint
+	calls := 0
+	err := w.book.transact(ctx, w.d.name, w.at.Kind == KindInline, func(ctx context.Context, tx DriverTx) error {
+		if calls++; calls > 1 {
+			return errTwice
+		}
+		state, err := tx.State(ctx)
+		if err != nil {
+			return err
+		}
+		list, err := tx.Checkpoints(ctx, w.d.name)
+		if err != nil {
+			return err
+		}
+		live, hasLive := generations(list).in(GenerationLive)
+		until := state.Head
+		if w.at.Kind != KindInline && (!hasLive || live.Position <= w.at.Position) {
+			until = Head{Position: w.at.Position, RecordedAt: w.at.RecordedAt}
+		}
+		if until.Position-w.at.Position > switchEvents && !allTheSame {
+			return errFarBehind
+		}
+		if err := w.bringIn(ctx, tx, until); err != nil {
+			return err
+		}
+		bump := w.at.Kind == KindInline
+		if hasLive && live.Generation != w.at.Generation {
+			bump = bump || live.Kind == KindInline
+			if err := keep(ctx, tx, live, state); err != nil {
+				return err
+			}
+		}
+		next = w.at
+		next.State, next.Position, next.RecordedAt, next.Runner = GenerationLive, until.Position, until.RecordedAt, UUID{}
+		next.Paused, next.Failed, next.Failure = false, 0, ""
+		if err := put(ctx, tx, next); err != nil {
+			return err
+		}
+		if err := w.d.show(ctx, tx, w.book.name, next.Generation); err != nil {
+			return fmt.Errorf("switching to generation %d: %w", next.Generation, err)
+		}
+		if bump {
+			return tx.SetInline(ctx, state.Inline+1)
+		}
+		return nil
+	})
+	if err != nil {
+		w.reset()
+		return err
+	}
+	w.saved(next)
+	return nil
+}
+
+// keep turns the live generation into one that is kept.
+func keep(ctx context.Context, tx DriverTx, live Checkpoint, state BookState) error {
+	if live.Kind == KindInline && !live.Paused {
+		live.Position, live.RecordedAt, live.Incarnation = state.Position, state.RecordedAt, state.Incarnation
+	}
+	live.State, live.Runner, live.Paused = GenerationKept, UUID{}, false
+	return put(ctx, tx, live)
+}
+
+// bringIn brings the events up to a head into the read model, in a transaction.
+func (w *worker) bringIn(ctx context.Context, tx DriverTx, until Head) error {
+	for after := w.at.Position; after < until.Position; {
+		records, err := tx.Read(ctx, Query{AfterPosition: after, UntilPosition: until.Position, EventTypes: w.d.eventTypes, Limit: chunkEvents})
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return nil
+		}
+		after = records[len(records)-1].Position
+		events, err := w.decode(records)
+		if err != nil {
+			return err
+		}
+		if err := w.applyIn(ctx, tx, events); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyIn brings some events into the read model, in a transaction.
+func (w *worker) applyIn(ctx context.Context, tx DriverTx, events []ProjectedEvent) error {
+	switch {
+	case len(events) == 0 || w.d.subscription != nil:
+		return nil
+	case w.fold == nil:
+		return w.d.applyPage(ctx, tx.SQL(), Page{Book: w.book.name, Generation: w.at.Generation, Events: events})
+	}
+	missing, err := w.fold.take(events)
+	if err == nil {
+		err = loadAndFold(ctx, tx, w.fold, missing)
+	}
+	if err == nil {
+		err = writeRows(ctx, tx, w.fold)
+	}
+	if err == nil {
+		w.fold.written() // for the next page; where the transaction fails, all is forgotten
+	}
+	return err
+}
