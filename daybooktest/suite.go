@@ -193,6 +193,11 @@ var checks = []check{
 	{"I3: a cancelled context writes nothing and says so", cancelledBefore},
 	{"I3: an append cancelled half way is recorded if and only if it says so", cancelledHalfWay},
 	{"a writer that waits for others can be cancelled", cancelledInLine},
+
+	{"I10: at every moment inline read models equal the fold of the events", inlineEqualsFold},
+	{"I10: a projection that fails refuses one append, and no other", inlineRefuses},
+	{"I10: the same projection runs behind and inline", inlineAndBehind},
+	{"I10: a program appends only with the inline projections of the book", inlineIsDeclared},
 }
 
 // aloneChecks are about what a handle leaves behind.
