@@ -27,10 +27,19 @@ type InlineWork struct {
 	Keys func(rows []Recorded) ([]TableKeys, error)
 	// Fold returns what is to be written, from the events as they are recorded and, for
 	// each TableKeys, the rows there are. It is called once for all events of a batch,
-	// and not at all where none is new.
+	// and not at all where none is new. Where it returns a [*MissingRowsError], it is to be
+	// called again, with the rows that that one asks for.
 	Fold func(rows []Recorded, loaded [][][]any) ([]TableRows, error)
 	// Apply, where set, runs hand-written SQL, after Fold.
 	Apply func(ctx context.Context, tx Tx, rows []Recorded) error
+}
+
+// MissingRowsError says that events touch other rows than Keys has said, because of the places
+// they have got. An engine that calls Keys with these never sees it.
+type MissingRowsError struct{ Keys []TableKeys }
+
+func (e *MissingRowsError) Error() string {
+	return "the places of events decide on the rows they touch, and these are not loaded"
 }
 
 // TableKeys names rows of a table by the values of their key columns; each is there once.

@@ -259,17 +259,23 @@ func (p *inlinePart) choose(events []ProjectedEvent) {
 
 func (ib *inlineBatch) fold(rows []Recorded, loaded [][][]any) (out []TableRows, err error) {
 	for i := range ib.parts {
-		part := &ib.parts[i]
-		for k, place := range part.places {
-			part.events[k].Recorded = rows[place] // as it is recorded now
+		if part := &ib.parts[i]; part.folding != nil {
+			if err := part.folding.put(loaded[0]); err != nil {
+				return nil, err
+			}
+			loaded = loaded[1:]
 		}
+	}
+	if ib.place(rows) {
+		if err := ib.takeAgain(); err != nil {
+			return nil, err
+		}
+	}
+	for i := range ib.parts {
+		part := &ib.parts[i]
 		if part.folding == nil {
 			continue
 		}
-		if err := part.folding.put(loaded[0]); err != nil {
-			return nil, err
-		}
-		loaded = loaded[1:]
 		if err := part.folding.fold(); err != nil {
 			return nil, err
 		}
@@ -280,6 +286,43 @@ func (ib *inlineBatch) fold(rows []Recorded, loaded [][][]any) (out []TableRows,
 		out = append(out, writes)
 	}
 	return out, nil
+}
+
+// place gives the events the places they are recorded at, and reports whether these are
+// others than before.
+func (ib *inlineBatch) place(rows []Recorded) (moved bool) {
+	for i := range ib.parts {
+		part := &ib.parts[i]
+		for k, at := range part.places {
+			before := &part.events[k].Recorded
+			moved = moved || before.Position != rows[at].Position || !before.RecordedAt.Equal(rows[at].RecordedAt)
+			*before = rows[at]
+		}
+	}
+	return moved
+}
+
+// takeAgain takes the events as they are recorded: a view may have a row for each day, say,
+// and which day it is was not known before.
+func (ib *inlineBatch) takeAgain() error {
+	var keys []TableKeys
+	more := false
+	for i := range ib.parts {
+		part := &ib.parts[i]
+		if part.folding == nil {
+			continue
+		}
+		missing, err := part.folding.take(part.events)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, missing)
+		more = more || len(missing.Keys) > 0
+	}
+	if !more {
+		return nil
+	}
+	return &MissingRowsError{keys}
 }
 
 func (ib *inlineBatch) apply(ctx context.Context, tx Tx, rows []Recorded) error {

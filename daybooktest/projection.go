@@ -246,9 +246,7 @@ func (m *models) holds(s *scene, book *daybook.Book, when string) {
 	sameView(s, when, m.ledger, found(s, m.ledger, book), records)
 	sameView(s, when, m.words, found(s, m.words, book), records)
 	sameView(s, when, m.moments, found(s, m.moments, book), records)
-	pin := s.pin(0)
-	defer s.unpin(pin)
-	s.sameByHand(when, m.hand, pin, records)
+	s.sameByHand(when, m.hand)
 	s.proved(book, daybook.VerifyOptions{Checks: []daybook.Check{checkOf(s, m.ledger, book), checkOf(s, m.words, book), checkOf(s, m.moments, book)}})
 }
 
@@ -323,12 +321,22 @@ func sameRowsByKey[K comparable, R any](s *scene, what string, got, want map[K]R
 	}
 }
 
-// sameByHand fails the test unless a hand-written projection was called once for each event.
-func (s *scene) sameByHand(when string, p *daybook.Projection, r daybook.TablesReader, records []daybook.Recorded) {
+// sameByHand fails the test unless a hand-written projection, which is up to date, was called
+// once for each event, at a moment when nothing is appended.
+func (s *scene) sameByHand(when string, p *daybook.Projection) {
 	s.Helper()
-	got, err := r.SelectRows(s.Context(), daybook.RowQuery{Table: p.Name, Columns: handColumns, Order: []string{"position"}})
+	var got [][]any
+	var records []daybook.Recorded
+	err := s.driver.Transact(s.Context(), s.id, true, func(ctx context.Context, tx daybook.DriverTx) (err error) {
+		if records, err = eventsIn(ctx, tx); err != nil {
+			return err
+		}
+		got, err = rowsByHand(ctx, tx.SQL(), p)
+		return err
+	})
 	if err != nil {
-		s.Fatalf("%s, rows of %s: %v", when, p.Name, err)
+		s.Errorf("%s, rows of %s: %v", when, p.Name, err)
+		return
 	}
 	var want [][]any
 	for _, e := range s.projected(records, p.EventTypes) {
@@ -337,20 +345,33 @@ func (s *scene) sameByHand(when string, p *daybook.Projection, r daybook.TablesR
 	s.sameRows(when+", "+p.Name, handColumns, got, want)
 }
 
-// pinnedEvents are all events in a pin.
-func (s *scene) pinnedEvents(pin daybook.TablesReader) (all []daybook.Recorded) {
-	s.Helper()
+func rowsByHand(ctx context.Context, tx daybook.Tx, p *daybook.Projection) (out [][]any, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT position, applied, notebook, line FROM `+p.Name+` ORDER BY position`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var position, applied int64
+		var notebook, text string
+		if err := rows.Scan(&position, &applied, &notebook, &text); err != nil {
+			return nil, err
+		}
+		out = append(out, []any{position, applied, notebook, text})
+	}
+	return out, rows.Err()
+}
+
+// eventsIn are all events in a snapshot or transaction.
+func eventsIn(ctx context.Context, r daybook.TablesReader) (all []daybook.Recorded, err error) {
 	for {
 		q := daybook.Query{Limit: 1000}
 		if len(all) > 0 {
 			q.AfterPosition = all[len(all)-1].Position
 		}
-		records, err := pin.Read(s.Context(), q)
-		if err != nil {
-			s.Fatalf("reading in a pin: %v", err)
-		}
-		if all = append(all, records...); len(records) == 0 {
-			return all
+		records, err := r.Read(ctx, q)
+		if all = append(all, records...); err != nil || len(records) == 0 {
+			return all, err
 		}
 	}
 }

@@ -8,16 +8,21 @@ import (
 	"github.com/daybook-go/daybook"
 )
 
-// holdsIn fails the test unless the models in a pin equal the fold of the events in it.
-func (m *models) holdsIn(s *scene, when string, pin daybook.PinnedTables) int64 {
+// holdsPinned fails the test unless the ledger in a pin equals the fold of the events in it,
+// and returns how many those are.
+func (m *models) holdsPinned(s *scene, when string, handle int) int64 {
 	s.Helper()
-	records := s.pinnedEvents(pin)
+	pin := s.pin(handle)
+	defer s.unpin(pin)
+	records, err := eventsIn(s.Context(), pin)
+	if err != nil {
+		s.Fatalf("%s, reading in a pin: %v", when, err)
+	}
 	rows, err := pin.SelectRows(s.Context(), daybook.RowQuery{Table: m.ledger.SQLName(s.book), Columns: ledgerColumns})
 	if err != nil {
 		s.Fatalf("%s, rows of the ledger: %v", when, err)
 	}
 	sameView(s, when, m.ledger, ledgerOf(rows), records)
-	s.sameByHand(when, m.hand, pin, records)
 	return int64(len(records))
 }
 
@@ -35,9 +40,8 @@ func inlineEqualsFold(s *scene) {
 					ended = true
 				default:
 				}
-				pin := s.pin(handle)
-				position := m.holdsIn(s, "while others append", pin)
-				s.unpin(pin)
+				position := m.holdsPinned(s, "while others append", handle)
+				s.sameByHand("while others append", m.hand)
 				if position < last {
 					s.Errorf("a pin at %d after one at %d", position, last)
 				}
@@ -97,9 +101,7 @@ func inlineRefuses(s *scene) {
 	}
 	records := s.all()
 	sameView(s, "after refusals", ledger, found(s, ledger, books[1]), records)
-	pin := s.pin(0)
-	s.sameByHand("after refusals", hand, pin, records)
-	s.unpin(pin)
+	s.sameByHand("after refusals", hand)
 	healed.Store(true)
 	for _, e := range refused { // nothing of it was kept, and no id is used up
 		if e.Events == nil {

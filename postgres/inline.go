@@ -78,9 +78,9 @@ func (a *appending) writeAndLoad(ctx context.Context, trip *pgx.Batch, sql strin
 func (a *appending) workAndCommit(ctx context.Context, rows []daybook.Recorded, loaded [][][]any) error {
 	var trip pgx.Batch
 	if a.inline.Fold != nil {
-		writes, err := a.inline.Fold(rows, loaded)
+		writes, err := a.fold(ctx, rows, loaded)
 		if err != nil {
-			return &tablesError{err: err}
+			return err
 		}
 		for _, w := range writes {
 			if err := queueWrite(&trip, w); err != nil {
@@ -107,6 +107,30 @@ func (a *appending) workAndCommit(ctx context.Context, rows []daybook.Recorded, 
 		return &tablesError{err: err}
 	}
 	return nil
+}
+
+// fold calls Fold, and again where it needs rows that nobody could know of before the events
+// had their places: a further round trip.
+func (a *appending) fold(ctx context.Context, rows []daybook.Recorded, loaded [][][]any) ([]daybook.TableRows, error) {
+	writes, err := a.inline.Fold(rows, loaded)
+	var missing *daybook.MissingRowsError
+	if errors.As(err, &missing) {
+		var trip pgx.Batch
+		loaded = make([][][]any, len(missing.Keys))
+		for i, keys := range missing.Keys {
+			if err := queueLoad(&trip, keys, &loaded[i]); err != nil {
+				return nil, err
+			}
+		}
+		if err := a.conn.SendBatch(ctx, &trip).Close(); err != nil {
+			return nil, err
+		}
+		writes, err = a.inline.Fold(rows, loaded)
+	}
+	if err != nil {
+		return nil, &tablesError{err: err}
+	}
+	return writes, nil
 }
 
 // apply runs the hand-written SQL of inline projections.
