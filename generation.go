@@ -57,19 +57,26 @@ func (b *Book) transact(ctx context.Context, name string, lockHead bool, work fu
 	return nil
 }
 
-// create makes a further generation, in a transaction.
+// createIn makes a further generation, in a transaction. The checkpoint comes first: of
+// several who make the same one, the others are told by it that they are not the first, and
+// not by a table that is there already.
 func (d *declaration) createIn(ctx context.Context, tx DriverTx, b *Book, number int64, c Checkpoint) (Checkpoint, error) {
 	state, err := tx.State(ctx)
 	if err != nil {
 		return c, err
 	}
 	c.Projection, c.Generation, c.Declared, c.Version, c.Incarnation = d.name, number, d.fingerprint(), int64(d.version), state.Incarnation
-	if c.Table, c.Shape, err = d.create(ctx, tx, b.name, number); err != nil {
+	if c.Table, c.Shape, err = d.kept(b.name, number); err != nil {
+		return c, err
+	}
+	if err := put(ctx, tx, c); err != nil {
+		return c, err
+	}
+	c.Revision++
+	if err := d.create(ctx, tx, b.name, number); err != nil {
 		return c, fmt.Errorf("making generation %d: %w", number, err)
 	}
-	err = put(ctx, tx, c)
-	c.Revision++
-	return c, err
+	return c, nil
 }
 
 // belongs reports an error where c does not belong to the book as it is now.

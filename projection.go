@@ -132,16 +132,22 @@ func (d *declaration) behind() ProjectionKind {
 }
 
 // create makes what a generation is kept in.
-func (d *declaration) create(ctx context.Context, tx DriverTx, book string, generation int64) (table, shape string, err error) {
+func (d *declaration) create(ctx context.Context, tx DriverTx, book string, generation int64) error {
 	if d.table == nil {
-		return "", "", run(ctx, d.setup, tx, generation)
+		return run(ctx, d.setup, tx, generation)
+	}
+	return tx.CreateTable(ctx, d.table(book, generation))
+}
+
+// kept is the name of the table that a generation is kept in, and what that is like; "" where
+// it has none.
+func (d *declaration) kept(book string, generation int64) (table, shape string, err error) {
+	if d.table == nil {
+		return "", "", nil
 	}
 	t := d.table(book, generation)
 	text, err := json.Marshal(storedShape{t.Columns, t.Key})
-	if err != nil {
-		return "", "", err
-	}
-	return t.Name, string(text), tx.CreateTable(ctx, t)
+	return t.Name, string(text), err
 }
 
 // storedShape is what is remembered of a table, to read it when it is declared otherwise.

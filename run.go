@@ -122,9 +122,10 @@ func (r *runner) run(ctx context.Context) error {
 // errDone ends CatchUp.
 var errDone = errors.New("as far as it was to go")
 
-// isFatal reports whether to try again is in vain.
+// isFatal reports whether to try again is in vain. What is wrong with an event stops one
+// projection, whatever the projection calls it, and the others go on.
 func isFatal(err error) bool {
-	return errors.Is(err, ErrProjectionChanged) || errors.Is(err, ErrRestored) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrNotThere) || errors.Is(err, ErrSchema)
+	return failedAt(err) == 0 && (errors.Is(err, ErrProjectionChanged) || errors.Is(err, ErrRestored) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrNotThere) || errors.Is(err, ErrSchema))
 }
 
 func (r *runner) retryPause(err error) time.Duration {
