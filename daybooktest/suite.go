@@ -198,6 +198,11 @@ var checks = []check{
 	{"I10: a projection that fails refuses one append, and no other", inlineRefuses},
 	{"I10: the same projection runs behind and inline", inlineAndBehind},
 	{"I10: a program appends only with the inline projections of the book", inlineIsDeclared},
+
+	{"I11: runners that take turns give the tables of one clean run", runnersTakeTurns},
+	{"I11: a runner that wakes up too late has no effect", wokenTooLate},
+	{"I12: an event that a projection cannot take stops that one, until it can", poisonStopsOne},
+	{"I12: an event that is passed over is, in every rebuild too", skipsArePassed},
 }
 
 // aloneChecks are about what a handle leaves behind.
