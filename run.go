@@ -313,12 +313,13 @@ func changed(d *declaration) error {
 func (w *worker) stumble(ctx context.Context, head Head, err error) error {
 	step := int64(chunkEvents)
 	for w.at.Position < head.Position {
+		at := failedAt(err)
+		if at == w.at.Position+1 {
+			return w.fail(ctx, err) // not to be tried twice in a row: it may be a letter
+		}
 		to := min(w.at.Position+step, head.Position)
-		if at := failedAt(err); at > w.at.Position {
-			to = max(min(to, at-1), w.at.Position+1)
-			if at == w.at.Position+1 {
-				step = 1
-			}
+		if at > w.at.Position {
+			to = min(to, at-1)
 		}
 		if err = w.advance(ctx, Head{Position: to, RecordedAt: w.recordedAtOf(ctx, to)}); err == nil {
 			continue

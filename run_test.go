@@ -65,3 +65,37 @@ func TestManyMakeAProjectionAtOnce(t *testing.T) {
 	all.Wait()
 	wantTally(t, book, view, 1, 1)
 }
+
+// An attempt to deliver an event is one delivery, and there are as many as was said.
+func TestASubscriptionGivesUpAfterSoManyAttempts(t *testing.T) {
+	t.Parallel()
+	book, repo := openTallied(t, newDriver(t))
+	for range 3 {
+		if _, err := repo.Execute(t.Context(), counterID(1), add{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tries := map[int64]int{}
+	letters := &daybook.Subscription{Name: "letters", DeadLetterAfter: 2, Deliver: func(_ context.Context, e daybook.ProjectedEvent) error {
+		if tries[e.Position]++; e.Position == 2 {
+			return errors.New("no such address")
+		}
+		return nil
+	}}
+	if err := book.CatchUp(t.Context(), letters); !errors.Is(err, daybook.ErrProjection) || tries[2] != 1 {
+		t.Fatalf("error is %v, tried %v", err, tries)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- book.Run(ctx, letters) }()
+	for book.WaitFor(t.Context(), "letters", 3) != nil { // until it is given up
+		if t.Context().Err() != nil {
+			t.Fatal(t.Context().Err())
+		}
+	}
+	stop()
+	<-ended
+	if tries[1] != 1 || tries[2] != 3 || tries[3] != 1 {
+		t.Errorf("tried %v, want the second 1 time and then 2 times by another one, and the others once", tries)
+	}
+}
