@@ -203,6 +203,16 @@ var checks = []check{
 	{"I11: a runner that wakes up too late has no effect", wokenTooLate},
 	{"I12: an event that a projection cannot take stops that one, until it can", poisonStopsOne},
 	{"I12: an event that is passed over is, in every rebuild too", skipsArePassed},
+	{"I12: a subscription delivers every event, in order", deliveredInOrder},
+	{"I12: a subscription with several workers keeps the order of each part", deliveredInParts},
+	{"I12: a subscription that gives up an event records that", deadLetters},
+
+	{"I17: a rebuild equals the live read model, twice, and there is a way back", rebuiltEqualsLive},
+	{"I18: during a rebuild readers see the old one or the new one", readersDuringRebuilds},
+	{"I18: a rebuild that was called off is taken up or leaves no trace", rebuildsCalledOff},
+	{"I18: of two rebuilds at once one is told that the other is at it", twoRebuilds},
+	{"I18: a rebuild that wakes up too late has no effect", rebuildTakenOver},
+	{"I18: what is declared otherwise is made anew, unless that waits for a command", changedDeclarations},
 }
 
 // aloneChecks are about what a handle leaves behind.
