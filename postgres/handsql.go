@@ -15,7 +15,8 @@ import (
 // the transaction is on.
 type handTx struct {
 	lease *lease
-	// ended closes what is still open when the transaction ends.
+	// ended closes what is still open when the transaction ends. Its cause is errTooLate, or
+	// why the caller has gone before.
 	ended context.Context //nolint:containedctx // it is as long as the transaction
 	// begin comes before each statement.
 	begin func(context.Context) error
@@ -66,7 +67,7 @@ func (h *handTx) within(ctx context.Context) context.Context {
 func (h *handTx) ready(ctx context.Context) error {
 	switch {
 	case h.ended.Err() != nil:
-		return errTooLate
+		return context.Cause(h.ended)
 	case h.lease.busy():
 		return errRowsOpen
 	}

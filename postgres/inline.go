@@ -135,8 +135,8 @@ func (a *appending) fold(ctx context.Context, rows []daybook.Recorded, loaded []
 
 // apply runs the hand-written SQL of inline projections.
 func (a *appending) apply(ctx context.Context, rows []daybook.Recorded) error {
-	ended, end := context.WithCancel(ctx)
-	defer end()
+	ended, end := context.WithCancelCause(ctx)
+	defer end(errTooLate)
 	hand := &handTx{lease: a.lease, ended: ended, begin: func(context.Context) error { return nil }}
 	if err := a.inline.Apply(ctx, hand, rows); err != nil {
 		return &tablesError{err: err}

@@ -53,8 +53,8 @@ func transact(ctx context.Context, l *lease, book daybook.BookID, lockHead bool,
 
 // runWork runs work, up to where only the commit is missing.
 func runWork(ctx context.Context, l *lease, book daybook.BookID, work func(ctx context.Context, tx daybook.DriverTx) error) error {
-	within, end := context.WithCancel(ctx)
-	defer end()
+	within, end := context.WithCancelCause(ctx)
+	defer end(errTooLate)
 	tx := &transaction{tablesReader: tablesReader{lease: l, book: book}}
 	tx.hand = &handTx{lease: l, ended: within, begin: tx.forUsers}
 	if err := work(within, tx); err != nil {
