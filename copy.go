@@ -20,7 +20,7 @@ func (b *Book) CopyView(ctx context.Context, p Projector) (position int64, err e
 	if d.table == nil {
 		return 0, invalid("projection "+d.name, "is no view: only these can be copied")
 	}
-	err = b.transact(ctx, d.name, true, func(ctx context.Context, tx DriverTx) error {
+	err = b.change(ctx, d.name, true, func(ctx context.Context, tx DriverTx) error {
 		live, state, err := liveIn(ctx, tx, d.name)
 		if err != nil {
 			return err

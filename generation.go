@@ -2,6 +2,7 @@ package daybook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -56,6 +57,20 @@ func (b *Book) transact(ctx context.Context, name string, lockHead bool, work fu
 	}
 	return nil
 }
+
+// change is transact for who changes a projection while somebody may work on it: where that one
+// has written a checkpoint meanwhile, all is read and done again.
+func (b *Book) change(ctx context.Context, name string, lockHead bool, work func(ctx context.Context, tx DriverTx) error) error {
+	for try := 1; ; try++ {
+		err := b.transact(ctx, name, lockHead, work)
+		if !errors.Is(err, errTaken) || try == maxChanges {
+			return err
+		}
+	}
+}
+
+// maxChanges bounds how often a change is tried that others are in the way of.
+const maxChanges = 20
 
 // createIn makes a further generation, in a transaction. The checkpoint comes first: of
 // several who make the same one, the others are told by it that they are not the first, and

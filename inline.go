@@ -123,7 +123,7 @@ func (b *Book) makeInline(ctx context.Context, d *declaration, live Checkpoint) 
 			w.at.Kind = KindInline
 			return nil
 		}
-		if !errors.Is(err, errFarBehind) && !errors.Is(err, errTwice) || try == maxSwitches {
+		if !isAgain(err) || try == maxSwitches {
 			w.release(ctx)
 			return err
 		}

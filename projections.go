@@ -92,7 +92,7 @@ func unknownProjection(name string) error {
 // PauseProjection stops a projection where it is, in all processes, until it is resumed.
 // One that is inline is no longer written by appends, and readers see it as it was.
 func (b *Book) PauseProjection(ctx context.Context, name string) error {
-	return b.transact(ctx, name, true, func(ctx context.Context, tx DriverTx) error {
+	return b.change(ctx, name, true, func(ctx context.Context, tx DriverTx) error {
 		live, state, err := liveIn(ctx, tx, name)
 		if err != nil || live.Paused {
 			return err
@@ -127,7 +127,7 @@ func (b *Book) ResumeProjection(ctx context.Context, p Projector) error {
 	case !live.Paused:
 		return nil
 	case live.Kind != KindInline:
-		return b.transact(ctx, d.name, false, func(ctx context.Context, tx DriverTx) error {
+		return b.change(ctx, d.name, false, func(ctx context.Context, tx DriverTx) error {
 			paused, _, err := liveIn(ctx, tx, d.name)
 			if err != nil || !paused.Paused {
 				return err
@@ -210,7 +210,7 @@ func (b *Book) DropKept(ctx context.Context, p Projector) (dropped int, err erro
 	if err != nil {
 		return 0, err
 	}
-	err = b.transact(ctx, d.name, false, func(ctx context.Context, tx DriverTx) error {
+	err = b.change(ctx, d.name, false, func(ctx context.Context, tx DriverTx) error {
 		dropped = 0
 		list, err := tx.Checkpoints(ctx, d.name)
 		if err != nil {
@@ -234,7 +234,7 @@ func (b *Book) DropKept(ctx context.Context, p Projector) (dropped int, err erro
 // tables and the name in SQL. One that is inline is to be paused before. Tables of hand-written SQL
 // are left to whoever has made them. A program that still declares it makes it anew.
 func (b *Book) DropProjection(ctx context.Context, name string) error {
-	return b.transact(ctx, name, false, func(ctx context.Context, tx DriverTx) error {
+	return b.change(ctx, name, false, func(ctx context.Context, tx DriverTx) error {
 		list, err := tx.Checkpoints(ctx, name)
 		if err != nil {
 			return err

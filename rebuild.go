@@ -125,10 +125,15 @@ func (b *Book) buildUp(ctx context.Context, w *worker, o buildOrder) error {
 			}
 		}
 		err = w.switchOver(ctx, try == maxSwitches)
-		if !errors.Is(err, errFarBehind) && !errors.Is(err, errTwice) || try == maxSwitches {
+		if !isAgain(err) || try == maxSwitches {
 			return err
 		}
 	}
+}
+
+// isAgain reports whether a switch is to be tried again.
+func isAgain(err error) bool {
+	return errors.Is(err, errFarBehind) || errors.Is(err, errTwice) || errors.Is(err, errMoved)
 }
 
 // stumbleAndStay is stumble for a rebuild, which ends at an event that it cannot take.

@@ -2,6 +2,7 @@ package daybook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -9,7 +10,7 @@ import (
 // that are still missing are brought in, the generation that was live is kept, and readers
 // are pointed to the new one. Where it is inline, appends wait, and whoever appends
 // afterwards must know of it. errFarBehind says that too many events are missing, unless
-// it is to be done all the same.
+// it is to be done all the same, and errMoved that the live one was written to meanwhile.
 func (w *worker) switchOver(ctx context.Context, allTheSame bool) error {
 	var next Checkpoint
 	calls := 0
@@ -17,11 +18,11 @@ func (w *worker) switchOver(ctx context.Context, allTheSame bool) error {
 		if calls++; calls > 1 {
 			return errTwice
 		}
-		state, err := tx.State(ctx)
+		list, err := tx.Checkpoints(ctx, w.d.name)
 		if err != nil {
 			return err
 		}
-		list, err := tx.Checkpoints(ctx, w.d.name)
+		state, err := tx.State(ctx) // behind the checkpoints, so that the head is not before them
 		if err != nil {
 			return err
 		}
@@ -33,15 +34,16 @@ func (w *worker) switchOver(ctx context.Context, allTheSame bool) error {
 		if until.Position-w.at.Position > switchEvents && !allTheSame {
 			return errFarBehind
 		}
-		if err := w.bringIn(ctx, tx, until); err != nil {
-			return err
-		}
 		bump := w.at.Kind == KindInline
 		if hasLive && live.Generation != w.at.Generation {
 			bump = bump || live.Kind == KindInline
+			// First, so that whoever works on it does not come further meanwhile.
 			if err := keep(ctx, tx, live, state); err != nil {
 				return err
 			}
+		}
+		if err := w.bringIn(ctx, tx, until); err != nil {
+			return err
 		}
 		next = w.at
 		next.State, next.Position, next.RecordedAt, next.Runner = GenerationLive, until.Position, until.RecordedAt, UUID{}
@@ -65,13 +67,20 @@ func (w *worker) switchOver(ctx context.Context, allTheSame bool) error {
 	return nil
 }
 
+// errMoved says that the live generation has come further meanwhile.
+var errMoved = errors.New("the live generation has moved")
+
 // keep turns the live generation into one that is kept.
 func keep(ctx context.Context, tx DriverTx, live Checkpoint, state BookState) error {
 	if live.Kind == KindInline && !live.Paused {
 		live.Position, live.RecordedAt, live.Incarnation = state.Position, state.RecordedAt, state.Incarnation
 	}
 	live.State, live.Runner, live.Paused = GenerationKept, UUID{}, false
-	return put(ctx, tx, live)
+	err := put(ctx, tx, live)
+	if errors.Is(err, errTaken) {
+		err = errMoved
+	}
+	return err
 }
 
 // bringIn brings the events up to a head into the read model, in a transaction.
