@@ -267,3 +267,55 @@ func skipsArePassed(s *scene) {
 	}
 	s.proved(s.book, daybook.VerifyOptions{Checks: []daybook.Check{checkOf(s, ledger, s.book)}})
 }
+
+// changedWhileRunning pauses, copies, rebuilds and resumes what somebody works on.
+func changedWhileRunning(s *scene) {
+	ids := newNotebooks(3)
+	ledger := newLedger("ledger", nil)
+	s.scribble(s.Context(), s.book, chance(1), ids, 3)
+	s.catchUp(0, ledger)
+	stop := s.during(s.books[0], ledger)
+	ctx, end := context.WithCancel(s.Context())
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			s.scribble(ctx, s.books[1], chance(n), ids, 1)
+		}
+	})
+	for n := range times(20) {
+		if _, err := s.books[n%2].CopyView(s.Context(), ledger); err != nil {
+			s.Errorf("CopyView of what somebody works on: %v", err)
+		}
+		if err := s.books[n%2].PauseProjection(s.Context(), "ledger"); err != nil {
+			s.Errorf("PauseProjection of what somebody works on: %v", err)
+		}
+		paused := s.statusOf("ledger")
+		s.append(entry(ids[0], daybook.Any(), "while it is paused"))
+		if p := s.statusOf("ledger"); !p.Paused || p.Position != paused.Position || p.Revision != paused.Revision {
+			s.Errorf("paused, it is %+v, and then %+v", paused, p)
+		}
+		if err := s.books[1].ResumeProjection(s.Context(), ledger); err != nil {
+			s.Errorf("ResumeProjection: %v", err)
+		}
+		// Else it is resumed before anybody has noticed.
+		s.eventually("it goes on", func() bool { return s.statusOf("ledger").Position > paused.Position })
+		if _, err := s.books[n%2].Rebuild(s.Context(), ledger, daybook.RebuildOptions{}); err != nil {
+			s.Errorf("Rebuild of what somebody works on: %v", err)
+		}
+		if _, err := s.books[n%2].DropKept(s.Context(), ledger); err != nil {
+			s.Errorf("DropKept: %v", err)
+		}
+	}
+	end()
+	writer.Wait()
+	s.eventually("it comes to the end", func() bool { return s.book.WaitFor(s.Context(), "ledger", s.head().Position) == nil })
+	stop()
+	sameView(s, "after all that", ledger, found(s, ledger, s.book), s.all())
+	for _, position := range []int64{1, s.head().Position / 2, s.head().Position - 1} {
+		past, err := ledger.At(s.Context(), s.book, daybook.AtPosition(position))
+		if err != nil {
+			s.Fatalf("At(%d): %v", position, err)
+		}
+		sameView(s, "in the past", ledger, byKey(past.Rows), s.all()[:position])
+	}
+}

@@ -201,6 +201,7 @@ var checks = []check{
 
 	{"I11: runners that take turns give the tables of one clean run", runnersTakeTurns},
 	{"I11: a runner that wakes up too late has no effect", wokenTooLate},
+	{"I11: what somebody works on can be paused, copied and rebuilt", changedWhileRunning},
 	{"I12: an event that a projection cannot take stops that one, until it can", poisonStopsOne},
 	{"I12: an event that is passed over is, in every rebuild too", skipsArePassed},
 	{"I12: a subscription delivers every event, in order", deliveredInOrder},
