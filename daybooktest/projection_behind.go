@@ -282,7 +282,7 @@ func changedWhileRunning(s *scene) {
 			s.scribble(ctx, s.books[1], chance(n), ids, 1)
 		}
 	})
-	for n := range times(20) {
+	for n := range times(4) {
 		if _, err := s.books[n%2].CopyView(s.Context(), ledger); err != nil {
 			s.Errorf("CopyView of what somebody works on: %v", err)
 		}
