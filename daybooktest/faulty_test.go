@@ -31,6 +31,11 @@ type faulty struct {
 	keep   func(context.Context, daybook.BookID, []daybook.Snapshot) error
 	list   func(context.Context, daybook.BookID, daybook.SnapshotQuery) ([]daybook.Snapshot, error)
 	drop   func(context.Context, daybook.BookID, []daybook.Snapshot) error
+
+	transact    func(context.Context, daybook.BookID, bool, func(context.Context, daybook.DriverTx) error) error
+	pin         func(context.Context, daybook.BookID) (daybook.PinnedTables, error)
+	checkpoints func(context.Context, daybook.BookID, string) ([]daybook.Checkpoint, error)
+	rows        func(context.Context, daybook.RowQuery) ([][]any, error)
 }
 
 func (f *faulty) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
@@ -94,6 +99,34 @@ func (f *faulty) DropSnapshots(ctx context.Context, book daybook.BookID, snapsho
 		return f.drop(ctx, book, snapshots)
 	}
 	return f.Driver.DropSnapshots(ctx, book, snapshots)
+}
+
+func (f *faulty) Transact(ctx context.Context, book daybook.BookID, lockHead bool, work func(context.Context, daybook.DriverTx) error) error {
+	if f.transact != nil {
+		return f.transact(ctx, book, lockHead, work)
+	}
+	return f.Driver.Transact(ctx, book, lockHead, work)
+}
+
+func (f *faulty) Pin(ctx context.Context, book daybook.BookID) (daybook.PinnedTables, error) {
+	if f.pin != nil {
+		return f.pin(ctx, book)
+	}
+	return f.Driver.Pin(ctx, book)
+}
+
+func (f *faulty) Checkpoints(ctx context.Context, book daybook.BookID, projection string) ([]daybook.Checkpoint, error) {
+	if f.checkpoints != nil {
+		return f.checkpoints(ctx, book, projection)
+	}
+	return f.Driver.Checkpoints(ctx, book, projection)
+}
+
+func (f *faulty) SelectRows(ctx context.Context, q daybook.RowQuery) ([][]any, error) {
+	if f.rows != nil {
+		return f.rows(ctx, q)
+	}
+	return f.Driver.SelectRows(ctx, q)
 }
 
 // resuming makes a mutant that changes what is asked of a sound engine, and what it

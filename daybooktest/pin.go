@@ -45,34 +45,7 @@ func namesSwitch(s *scene) {
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	for i := range 4 {
-		readers.Go(func() {
-			for last, ended := int64(0), false; !ended; {
-				select {
-				case <-done:
-					ended = true // once more, for the last one
-				default:
-				}
-				rows, err := s.selectThrough(i%2, daybook.RowQuery{Table: name, Columns: at.Columns, Order: []string{"name"}})
-				if err != nil {
-					s.Errorf("reading while a name is switched: %v", err)
-					return
-				}
-				for _, row := range rows {
-					if row[1] != rows[0][1] || len(rows) != size || row[1].(int64) < last {
-						s.Errorf("the rows are of two tables, or of one before: after %d, %v", last, rows)
-						return
-					}
-				}
-				if len(rows) != size {
-					s.Errorf("there are %d rows, want %d", len(rows), size)
-					return
-				}
-				last = rows[0][1].(int64)
-				if ended && last != int64(times(50)) {
-					s.Errorf("the last table read is %d, want %d", last, times(50))
-				}
-			}
-		})
+		readers.Go(func() { s.readsOneTable(done, s.drivers[i%2], name, size) })
 	}
 	for number := range times(50) {
 		var next daybook.Table
@@ -104,19 +77,31 @@ func namesSwitch(s *scene) {
 	}
 }
 
-// selectThrough selects rows in one of four ways: through either handle, by itself or in
-// a snapshot.
-func (s *scene) selectThrough(way int, q daybook.RowQuery) ([][]any, error) {
-	driver := s.drivers[way%2]
-	if way < 2 {
-		return driver.SelectRows(s.Context(), q)
+// readsOneTable reads through a name until done is closed, and then once more: all rows of
+// one table, and never of one before.
+func (s *scene) readsOneTable(done <-chan struct{}, driver daybook.Driver, name string, size int) {
+	for last, ended := int64(0), false; !ended; {
+		select {
+		case <-done:
+			ended = true
+		default:
+		}
+		rows, err := driver.SelectRows(s.Context(), daybook.RowQuery{Table: name, Columns: counters().Columns, Order: []string{"name"}})
+		if err != nil || len(rows) != size {
+			s.Errorf("reading while a name is switched: %d rows, want %d: %v", len(rows), size, err)
+			return
+		}
+		for _, row := range rows {
+			if row[1] != rows[0][1] || row[1].(int64) < last {
+				s.Errorf("the rows are of two tables, or of one before: after %d, %v", last, rows)
+				return
+			}
+		}
+		last = rows[0][1].(int64)
+		if ended && last != int64(times(50)) {
+			s.Errorf("the last table read is %d, want %d", last, times(50))
+		}
 	}
-	pin, err := driver.Pin(s.Context(), s.id)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := pin.SelectRows(s.Context(), q)
-	return rows, errors.Join(err, pin.Close())
 }
 
 // view is what can be read in a pin, in one value.

@@ -336,13 +336,15 @@ func tablesHaveOneName(s *scene) {
 	s.put(table, []any{"a", int64(1)})
 	s.transact(func(ctx context.Context, tx daybook.DriverTx) error { return tx.Point(ctx, name, table) })
 	for doing, work := range map[string]func(context.Context, daybook.DriverTx) error{
-		"making a table twice": func(ctx context.Context, tx daybook.DriverTx) error { return tx.CreateTable(ctx, table) },
+		"making a table twice":       func(ctx context.Context, tx daybook.DriverTx) error { return tx.CreateTable(ctx, table) },
+		"making another table twice": func(ctx context.Context, tx daybook.DriverTx) error { return tx.CreateTable(ctx, other) },
 		"making a table of a name for another": func(ctx context.Context, tx daybook.DriverTx) error {
 			t := other
 			t.Name = name
 			return tx.CreateTable(ctx, t)
 		},
 		"making the name of a table stand for it": func(ctx context.Context, tx daybook.DriverTx) error { return tx.Point(ctx, table.Name, other) },
+		"dropping a table that a name stands for": func(ctx context.Context, tx daybook.DriverTx) error { return tx.DropTable(ctx, table.Name) },
 	} {
 		if err := s.driver.Transact(s.Context(), s.id, false, work); err == nil {
 			s.Errorf("%s works", doing)

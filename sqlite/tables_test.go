@@ -392,3 +392,16 @@ func TestPinsStandInNobodysWay(t *testing.T) {
 		t.Errorf("%d connections are still in use", n)
 	}
 }
+
+// On SQLite the head is always locked in a transaction; who does not ask for it would find
+// out on PostgreSQL only.
+func TestSetInlineNeedsTheLockOfTheHead(t *testing.T) {
+	t.Parallel()
+	db := openFile(t, newFile(t))
+	openBook(t, db)
+	set := func(ctx context.Context, tx daybook.DriverTx) error { return tx.SetInline(ctx, 1) }
+	if err := db.Transact(t.Context(), 1, false, set); err == nil || !strings.Contains(err.Error(), "lockHead") {
+		t.Errorf("without the lock: %v", err)
+	}
+	transact(t, db, set)
+}

@@ -61,6 +61,14 @@ func (t *transaction) DropTable(ctx context.Context, name string) error {
 	if err := notOurs(name); err != nil {
 		return err
 	}
+	var view string
+	err := t.session.QueryRowContext(context.WithoutCancel(ctx), selectPointing, fromTable(name)).Scan(&view)
+	switch {
+	case err == nil:
+		return fmt.Errorf("the name %s stands for the table %s: let it stand for another one first", view, name)
+	case !errors.Is(err, sql.ErrNoRows):
+		return err
+	}
 	return t.change(ctx, `DROP TABLE IF EXISTS `+quoted(name))
 }
 
@@ -69,6 +77,12 @@ func (t *transaction) DropTable(ctx context.Context, name string) error {
 func pointer(name string) string {
 	return `CREATE VIEW ` + quoted(name) + ` AS /* daybook: one table at a time */ SELECT `
 }
+
+// fromTable is how such a view ends.
+func fromTable(name string) string { return ` FROM ` + quoted(name) }
+
+// selectPointing returns a view the SQL of which ends with ?1. There are few views.
+const selectPointing = `SELECT name FROM sqlite_schema WHERE type = 'view' AND substr(sql, -length(?1)) = ?1 LIMIT 1`
 
 // selectNamed returns what has the name ?1: table, view or index, and its SQL.
 const selectNamed = `SELECT type, coalesce(sql, '') FROM sqlite_schema WHERE name = ?1`
@@ -95,7 +109,7 @@ func (t *transaction) Point(ctx context.Context, name string, table daybook.Tabl
 	if err != nil {
 		return err
 	}
-	text := pointer(name) + list(table.Columns) + ` FROM ` + quoted(table.Name)
+	text := pointer(name) + list(table.Columns) + fromTable(table.Name)
 	switch there {
 	case text:
 		return nil
