@@ -45,7 +45,7 @@ func handles(t *testing.T) (one, two daybook.Driver) {
 func TestASoundEngineIsNotFoundFaulty(t *testing.T) {
 	t.Parallel()
 	tried := map[string]bool{}
-	for _, m := range slices.Concat(mutants, snapshotMutants, tablesMutants) {
+	for _, m := range slices.Concat(mutants, snapshotMutants, tablesMutants, projectionMutants) {
 		for _, name := range m.killedBy {
 			if tried[name] {
 				continue
@@ -65,7 +65,7 @@ func TestASoundEngineIsNotFoundFaulty(t *testing.T) {
 // A mutant that survives is a fault of the suite.
 func TestEveryMutantIsKilled(t *testing.T) {
 	t.Parallel()
-	for _, m := range slices.Concat(mutants, snapshotMutants, tablesMutants) {
+	for _, m := range slices.Concat(mutants, snapshotMutants, tablesMutants, projectionMutants) {
 		for _, number := range m.killedBy {
 			t.Run(m.name+" is killed by "+number, func(t *testing.T) {
 				t.Parallel()

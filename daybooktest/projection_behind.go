@@ -110,41 +110,62 @@ func runnersTakeTurns(s *scene) {
 	}
 }
 
-// wokenTooLate lets a runner hang in the middle of a page, with its rows in memory and no
-// transaction begun, until another one has taken over, and then go on.
-func wokenTooLate(s *scene) {
-	ids := newNotebooks(3)
-	s.append(entry(ids[0], daybook.Any(), "first"))
-	ledger, slow := newLedger("ledger", nil), newLedger("ledger", nil)
-	var hang atomic.Bool
-	entered, wake := make(chan struct{}), make(chan struct{})
-	evolve := slow.Evolve
-	slow.Evolve = func(row ledgerRow, id daybook.UUID, e daybook.ProjectedEvent) (ledgerRow, bool) {
-		if hang.CompareAndSwap(true, false) {
-			close(entered)
-			<-wake
+// hanging is a view that hangs at two lines, with its rows in memory and no transaction begun.
+type hanging struct {
+	*ledgerView
+	entered, wake [2]chan struct{}
+}
+
+const hangLine = "hang"
+
+func newHanging(name string) *hanging {
+	h := &hanging{ledgerView: newLedger(name, nil)}
+	for i := range h.wake {
+		h.entered[i], h.wake[i] = make(chan struct{}), make(chan struct{})
+	}
+	var times atomic.Int64
+	evolve := h.Evolve
+	h.Evolve = func(row ledgerRow, id daybook.UUID, e daybook.ProjectedEvent) (ledgerRow, bool) {
+		if line(e.Data) == hangLine {
+			if n := times.Add(1) - 1; n < int64(len(h.wake)) {
+				close(h.entered[n])
+				<-h.wake[n]
+			}
 		}
 		return evolve(row, id, e)
 	}
-	stop := s.during(s.books[0], slow)
+	return h
+}
+
+// wokenTooLate lets a runner hang in the middle of a page until another one has taken over,
+// and then go on until it hangs again.
+func wokenTooLate(s *scene) {
+	ids := newNotebooks(3)
+	s.append(entry(ids[0], daybook.Any(), "first"))
+	ledger, slow := newLedger("ledger", nil), newHanging("ledger")
+	stop := s.during(s.books[0], slow.ledgerView)
 	defer stop()
 	s.eventually("it has come to the end", func() bool { return s.books[1].WaitFor(s.Context(), "ledger", 1) == nil })
-	hang.Store(true)
-	s.append(entry(ids[0], daybook.Any(), "hang"))
-	<-entered
+	s.append(entry(ids[0], daybook.Any(), hangLine))
+	<-slow.entered[0]
+	s.append(entry(ids[0], daybook.Any(), "while it hangs"))
 	s.scribble(s.Context(), s.book, chance(3), ids, 10)
+	s.append(entry(ids[0], daybook.Any(), "while it hangs"))
 	s.catchUp(1, ledger) // after some seconds of silence
-	taken := s.statusOf("ledger")
-	if head := s.head().Position; taken.Position != head {
-		s.Errorf("who has taken over is at %d, the book at %d", taken.Position, head)
+	records := s.all()
+	close(slow.wake[0])
+	s.append(entry(ids[1], daybook.Any(), hangLine))
+	<-slow.entered[1] // it has begun anew, where the other one was
+	if taken := s.statusOf("ledger"); taken.Position != int64(len(records)) {
+		s.Errorf("one that has woken up too late has put the checkpoint to %d, from %d", taken.Position, len(records))
 	}
-	sameView(s, "after another one has taken over", ledger, found(s, ledger, s.book), s.all())
-	close(wake)
+	sameView(s, "when one has woken up too late", ledger, found(s, ledger, s.book), records)
+	close(slow.wake[1])
 	s.scribble(s.Context(), s.book, chance(4), ids, 5)
-	if err := s.books[1].WaitFor(s.Context(), "ledger", s.head().Position); err != nil { // it takes its turn again
+	if err := s.books[1].WaitFor(s.Context(), "ledger", s.head().Position); err != nil {
 		s.Errorf("WaitFor: %v", err)
 	}
-	sameView(s, "after one has woken up too late", ledger, found(s, ledger, s.book), s.all())
+	sameView(s, "in the end", ledger, found(s, ledger, s.book), s.all())
 }
 
 // poisonStopsOne lets some projections run into events that they cannot take.
