@@ -19,6 +19,8 @@ type Report struct {
 	Events int
 	// Questions about the past were answered, once and for ever.
 	Questions int
+	// Looks at read models were whole.
+	Looks int
 	// Findings are the promises that do not hold. Of each promise there are at most
 	// [MaxFindings]; More counts the others.
 	Findings []Finding
@@ -27,7 +29,7 @@ type Report struct {
 
 // Finding is one promise that does not hold.
 type Finding struct {
-	// Promise is its number, "I1" to "I9" or "I15", as docs/reference/torture.md
+	// Promise is its number, "I1" to "I12", "I15", "I17" or "I18", as docs/reference/torture.md
 	// lists them.
 	Promise string
 	Text    string
@@ -60,6 +62,7 @@ type check struct {
 	history *History
 	report  Report
 	counted map[string]int
+	probes  int // of hand-written SQL
 
 	log    []entry
 	head   daybook.Head
@@ -87,6 +90,14 @@ type Witness interface {
 // The error is about the check itself, which then has no verdict: a book that cannot
 // be read or does not answer.
 func Check(ctx context.Context, book *daybook.Book, h *History, witnesses ...Witness) (*Report, error) {
+	c, err := newCheck(ctx, book, h, witnesses)
+	if err != nil {
+		return nil, err
+	}
+	return &c.report, nil
+}
+
+func newCheck(ctx context.Context, book *daybook.Book, h *History, witnesses []Witness) (*check, error) {
 	c := &check{book: book, clock: newClock(), history: h, counted: map[string]int{}, orders: map[daybook.UUID][]int{}}
 	c.countAnswers()
 	if err := c.settle(ctx); err != nil {
@@ -107,7 +118,7 @@ func Check(ctx context.Context, book *daybook.Book, h *History, witnesses ...Wit
 			return nil, err
 		}
 	}
-	return &c.report, nil
+	return c, nil
 }
 
 func (c *check) found(promise, format string, args ...any) {

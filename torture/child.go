@@ -19,14 +19,30 @@ import (
 // holds a [Child] as JSON. A program that can be one looks for it first.
 const EnvChild = "DAYBOOK_TORTURE_CHILD"
 
-// Child is a workload in a process of its own, to be killed.
+// Child is a process of its own, to be killed, with one duty.
 type Child struct {
 	Workload Workload `json:"workload"`
 	// Database is the address as the program's own open function takes it. It may
 	// hold a password: it is passed in the environment, and never shown.
 	Database string `json:"database"`
 	Book     string `json:"book"`
+	// Duty is what the child does.
+	Duty Duty `json:"duty,omitzero"`
+	// Models says that the book has the inline read model of [NewReadModels].
+	Models bool `json:"models,omitzero"`
 }
+
+// Duty is what a child does.
+type Duty string
+
+const (
+	// Writing is the workload.
+	Writing Duty = ""
+	// Running runs the read models that are behind.
+	Running Duty = "running"
+	// Rebuilding rebuilds one read model after the other.
+	Rebuilding Duty = "rebuilding"
+)
 
 // ParseChild reads the value of [EnvChild].
 func ParseChild(text string) (Child, error) {
@@ -55,7 +71,18 @@ func (c Child) Run(ctx context.Context, lifeline io.Reader, open func(context.Co
 		return err
 	}
 	defer func() { err = errors.Join(err, driver.Close()) }()
-	return c.Workload.Run(ctx, book)
+	switch models := NewReadModels(c.Book); c.Duty {
+	case Running:
+		err = book.Run(ctx, models.Behind()...)
+	case Rebuilding:
+		err = models.rebuild(ctx, book)
+	default:
+		err = c.Workload.Run(ctx, book)
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = nil
+	}
+	return err
 }
 
 // begin opens the database and the book. The faults go on while a child begins: its
@@ -78,7 +105,11 @@ func (c Child) open(ctx context.Context, open func(context.Context, string) (day
 	if err != nil {
 		return nil, nil, err
 	}
-	book, err := daybook.Open(ctx, driver, c.Book, Registry())
+	var options []daybook.OpenOption
+	if c.Models {
+		options = append(options, daybook.Inline{NewReadModels(c.Book).Inline})
+	}
+	book, err := daybook.Open(ctx, driver, c.Book, Registry(), options...)
 	if err != nil {
 		return nil, nil, errors.Join(err, driver.Close())
 	}

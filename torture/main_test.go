@@ -49,8 +49,18 @@ func newChance(seed, which uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, which)) //nolint:gosec // not a secret
 }
 
-// open opens the database at an address: postgres://…, or else the name of a file.
+// open opens the database at an address: postgres://…, or else the name of a file, perhaps
+// with the name of a flaw before it.
 func open(ctx context.Context, address string) (daybook.Driver, error) {
+	for name, flaw := range flaws {
+		if rest, found := strings.CutPrefix(address, name); found {
+			driver, err := open(ctx, rest)
+			if err != nil {
+				return nil, err
+			}
+			return flaw(driver), nil
+		}
+	}
 	if strings.HasPrefix(address, "postgres://") {
 		db, err := postgres.Open(ctx, address)
 		if err != nil {

@@ -19,6 +19,11 @@ type Round struct {
 	// Watch are handles on the same book; a follower looks through each. A historian
 	// asks Book.
 	Watch []*daybook.Book
+	// Models, where set, are read along, and checked. Book and Watch must have been opened with
+	// those that are inline; who runs and rebuilds the others is Strike's to start and to end.
+	Models *ReadModels
+	// Tables, where set, returns the tables of the book's read models.
+	Tables func(ctx context.Context) ([]string, error)
 	// Strike does harm, and makes good what does not heal by itself. The workload
 	// ends when it returns.
 	Strike func(ctx context.Context) error
@@ -36,6 +41,11 @@ func (r Round) Run(ctx context.Context) (*Report, error) {
 		follower := &Follower{}
 		witnesses = append(witnesses, follower)
 		watchers.Go(func() { follower.Run(watching, book) })
+		if r.Models != nil {
+			reader := &Reader{Models: r.Models}
+			witnesses = append(witnesses, reader)
+			watchers.Go(func() { reader.Run(watching, book) })
+		}
 	}
 	historian := &Historian{Seed: r.Workload.Seed}
 	witnesses = append(witnesses, historian)
@@ -56,5 +66,12 @@ func (r Round) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Check(ctx, r.Book, history, witnesses...)
+	c, err := newCheck(ctx, r.Book, history, witnesses)
+	if err == nil && r.Models != nil {
+		err = r.Models.testify(ctx, c, r.Tables)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &c.report, nil
 }

@@ -24,6 +24,8 @@ type fault struct {
 	strike func(ctx context.Context, r *round) error
 	// writers in this process; the others are children that strike starts.
 	writers int
+	// models says that the book has read models.
+	models bool
 }
 
 // arena is a database for the rounds of one fault.
@@ -37,7 +39,7 @@ type arena struct {
 
 // faults are all there are; TestTorture takes them in this order.
 func faults() []fault {
-	return slices.Concat(serverFaults(), sessionFaults(), networkFaults(), diskFaults(), childFaults(), clockFaults(), sqliteFaults())
+	return slices.Concat(serverFaults(), sessionFaults(), networkFaults(), diskFaults(), childFaults(), clockFaults(), sqliteFaults(), modelFaults())
 }
 
 // chosen returns the faults that the flags ask for.
@@ -85,7 +87,10 @@ func TestTorture(t *testing.T) {
 			if sum.Questions == 0 {
 				t.Errorf("in %d rounds of %s nobody got an answer about the past", n, f.name)
 			}
-			t.Logf("%-14s held in %d rounds, seed %d, %.0f s: %v, %d questions", f.name, n, *flagSeed, time.Since(begun).Seconds(), &sum, sum.Questions)
+			if f.models && sum.Looks == 0 {
+				t.Errorf("in %d rounds of %s nobody has seen a read model", n, f.name)
+			}
+			t.Logf("%-14s held in %d rounds, seed %d, %.0f s: %v, %d questions, %d looks", f.name, n, *flagSeed, time.Since(begun).Seconds(), &sum, sum.Questions, sum.Looks)
 		})
 	}
 }
@@ -98,6 +103,7 @@ func add(sum, report *torture.Report) {
 	sum.Settled += report.Settled
 	sum.Events += report.Events
 	sum.Questions += report.Questions
+	sum.Looks += report.Looks
 }
 
 // round is one round of a fault, on a book of its own.
@@ -109,7 +115,9 @@ type round struct {
 	name string // of the book
 	dir  string // of the journals
 
-	children int // that were started
+	children int                 // that were started
+	models   *torture.ReadModels // nil where the book has none
+	flaw     string              // of the engine that works on them, see flaws
 }
 
 func newRound(t *testing.T, a *arena, f fault, n int) *round {
@@ -117,10 +125,14 @@ func newRound(t *testing.T, a *arena, f fault, n int) *round {
 	hash := fnv.New64a()
 	fmt.Fprintf(hash, "%d %s %d", *flagSeed, f.name, n)
 	seed := hash.Sum64()
-	return &round{
+	r := &round{
 		arena: a, t: t, seed: seed, rand: newChance(seed, 0),
 		name: fmt.Sprintf("round-%d", n+1), dir: t.TempDir(),
 	}
+	if f.models {
+		r.models = torture.NewReadModels(r.name)
+	}
+	return r
 }
 
 // workload is that of all rounds; name tells processes apart.
@@ -139,11 +151,14 @@ func (r *round) run(f fault) (*torture.Report, error) {
 		return nil, err
 	}
 	defer watching.close()
-	report, err := torture.Round{
-		Workload: r.workload("main", f.writers), Book: writing.Book, Watch: []*daybook.Book{writing.Book, watching.Book},
+	fought := torture.Round{
+		Workload: r.workload("main", f.writers), Book: writing.Book, Watch: []*daybook.Book{writing.Book, watching.Book}, Models: r.models,
 		Strike: func(ctx context.Context) error { return f.strike(ctx, r) },
-	}.Run(r.t.Context())
-	return report, err
+	}
+	if r.models != nil {
+		fought.Tables = r.tables
+	}
+	return fought.Run(r.t.Context())
 }
 
 // handle is a book and the engine it is kept by.
@@ -165,7 +180,11 @@ func (r *round) book(address string) (handle, error) {
 	if err != nil {
 		return handle{}, err
 	}
-	book, err := daybook.Open(ctx, driver, r.name, torture.Registry())
+	var options []daybook.OpenOption
+	if r.models != nil {
+		options = append(options, daybook.Inline{r.models.Inline})
+	}
+	book, err := daybook.Open(ctx, driver, r.name, torture.Registry(), options...)
 	if err != nil {
 		return handle{}, errors.Join(err, driver.Close())
 	}
