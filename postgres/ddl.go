@@ -66,7 +66,7 @@ func (tx *transaction) DropTable(ctx context.Context, name string) error {
 // Point makes name a view of a table; see [daybook.DriverTx]. Where the view is there, it
 // is replaced as it stands, with all that depends on it and with what has been granted on
 // it. The server can do that only where it keeps its columns, and perhaps gets more; else
-// another view takes its place.
+// another view takes its place, with the same grants.
 func (tx *transaction) Point(ctx context.Context, name string, t daybook.Table) error {
 	view := ` VIEW ` + qualified(name) + ` AS SELECT ` + list(t.Columns, `, `, plain) + ` FROM ` + qualified(t.Name)
 	grant := `; GRANT ALL ON ` + qualified(name) + ` TO ` + appRole
@@ -77,21 +77,30 @@ func (tx *transaction) Point(ctx context.Context, name string, t daybook.Table) 
 	return explain("point", err)
 }
 
-// viewSQL: what kind of relation $1 is, NULL where there is none.
-const viewSQL = ownMark + `SELECT (SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = to_regclass($1))`
+// viewSQL: what kind of relation $1 is, and the statements that grant what has been
+// granted on it. No row where there is none.
+const viewSQL = ownMark + `
+SELECT c.relkind::text, coalesce((
+	SELECT string_agg(format('; GRANT %s ON %s TO %s%s', a.privilege_type, $1::text,
+		CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+		CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), '')
+	FROM aclexplode(c.relacl) AS a
+	WHERE a.grantee <> c.relowner), '')
+FROM pg_catalog.pg_class AS c
+WHERE c.oid = to_regclass($1::text)`
 
 func (tx *transaction) point(ctx context.Context, name, view, grant string) error {
-	var kind *string
+	var kind, granted string
 	err := tx.send(ctx, false, func(trip *pgx.Batch) error {
-		trip.Queue(viewSQL, qualified(name)).QueryRow(func(row pgx.Row) error { return row.Scan(&kind) })
+		trip.Queue(viewSQL, qualified(name)).QueryRow(func(row pgx.Row) error { return row.Scan(&kind, &granted) })
 		return nil
 	})
 	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return tx.create(ctx, `CREATE`+view, grant)
 	case err != nil:
 		return err
-	case kind == nil:
-		return tx.create(ctx, `CREATE`+view, grant)
-	case *kind != "v":
+	case kind != "v":
 		return errors.New("the name belongs to something that is not a view")
 	}
 	var refused *pgconn.PgError
@@ -102,7 +111,7 @@ func (tx *transaction) point(ctx context.Context, name, view, grant string) erro
 	if err := tx.ddl(ctx, `ROLLBACK TO SAVEPOINT daybook_point; DROP VIEW `+qualified(name)); err != nil {
 		return err
 	}
-	return tx.create(ctx, `CREATE`+view, grant)
+	return tx.create(ctx, `CREATE`+view+granted, grant)
 }
 
 // Unpoint removes a view; see [daybook.DriverTx].

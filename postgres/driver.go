@@ -104,6 +104,7 @@ func parse(dsn string) (config *pgxpool.Config, lossAllowed bool, err error) {
 	params["enable_seqscan"] = "off"
 	params["enable_bitmapscan"] = "off"
 	params["enable_sort"] = "off"
+	params["enable_incremental_sort"] = "off"
 	params["jit"] = "off"
 	// And as every plan is that simple, to plan again for the values at hand gains
 	// nothing: for an append it would take longer than what is planned.

@@ -256,3 +256,99 @@ func TestInlineAppendThatIsBehind(t *testing.T) {
 		})
 	})
 }
+
+// What ends in between leaves nothing behind, and no doubt where none is due.
+func TestInlineAppendThatIsLost(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+		t.Helper()
+		db, book, conn := openBook(t)
+		work := &counting{table: balances("balances")}
+		createTable(t, db, book, work.table)
+		a := one()
+		work.after = func([]daybook.Recorded) error {
+			pid := waitFor(t, conn, `state = 'idle in transaction'`)
+			exec(t, conn, `SELECT pg_terminate_backend($1)`, pid)
+			return nil
+		}
+		// The commit was sent, and nobody said what became of it.
+		if _, err := db.Append(t.Context(), book, []daybook.Append{a}, work.inline(0)); !errors.Is(err, daybook.ErrUnclear) {
+			t.Errorf("error is %v", err)
+		}
+		wantHead(t, conn, book, 0)
+
+		ctx, cancel := context.WithCancel(t.Context())
+		work.after = func([]daybook.Recorded) error { cancel(); return nil }
+		if _, err := db.Append(ctx, book, []daybook.Append{a}, work.inline(0)); !errors.Is(err, context.Canceled) || errors.Is(err, daybook.ErrUnclear) {
+			t.Errorf("with a context that has ended: error is %v", err)
+		}
+		wantHead(t, conn, book, 0)
+		if got := counts(t, db, work.table); len(got) > 0 {
+			t.Errorf("the table has %v", got)
+		}
+
+		work.after = nil
+		outcomes, err := db.Append(t.Context(), book, []daybook.Append{a}, work.inline(0))
+		if err != nil || outcomes[0].Duplicate || counts(t, db, work.table)[a.Entries[0].Aggregate.ID] != 1 {
+			t.Errorf("outcomes are %+v, error %v, the table has %v", outcomes, err, counts(t, db, work.table))
+		}
+	})
+}
+
+// A connection that is lost while the hand-written SQL runs is another matter: no commit
+// was sent.
+func TestInlineAppendIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+		t.Helper()
+		db, book, conn := openBook(t)
+		calls := 0
+		inline := daybook.InlineWork{Apply: func(ctx context.Context, tx daybook.Tx, rows []daybook.Recorded) error {
+			if calls++; calls == 1 {
+				_, err := tx.ExecContext(ctx, `SELECT pg_terminate_backend(pg_backend_pid())`)
+				return err
+			}
+			_, err := tx.ExecContext(ctx, `CREATE TABLE public.seen AS SELECT $1::bigint AS position`, rows[0].Position)
+			return err
+		}}
+		if _, err := db.Append(t.Context(), book, []daybook.Append{one()}, inline); err != nil || calls != 2 {
+			t.Errorf("error is %v after %d calls", err, calls)
+		}
+		wantHead(t, conn, book, 1)
+		if got := value[int64](t, conn, `SELECT position FROM public.seen`); got != 1 {
+			t.Errorf("it has seen position %d", got)
+		}
+	})
+}
+
+// Appends with inline work that race are in turn: no count is lost.
+func TestInlineAppendsThatRace(t *testing.T) {
+	t.Parallel()
+	db, book, conn := openBook(t)
+	table := balances("balances")
+	createTable(t, db, book, table)
+	aggregate := account()
+	const writers, each = 8, 10
+	errs := make(chan error, writers)
+	for range writers {
+		go func() {
+			work := &counting{table: table}
+			for range each {
+				if _, err := db.Append(t.Context(), book, []daybook.Append{deposits(aggregate, 1)}, work.inline(0)); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range writers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	wantHead(t, conn, book, writers*each)
+	if got := counts(t, db, table)[aggregate.ID]; got != writers*each {
+		t.Errorf("the count is %d", got)
+	}
+}

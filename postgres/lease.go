@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -14,6 +15,9 @@ import (
 // maxTries bounds how often a transaction is tried whose connection was lost, or
 // that lost to another one, before it sent its commit.
 const maxTries = 3
+
+// losersPause is how long a transaction that has lost to another one waits, at first.
+const losersPause = 20 * time.Millisecond
 
 // lease is a connection of the pool, lent out.
 type lease struct {
@@ -100,6 +104,13 @@ func (db *DB) doOn(ctx context.Context, borrow func(context.Context) (*lease, er
 		again := err != nil && (lost || freed || lostToAnother(err)) && !errors.Is(err, daybook.ErrUnclear) && ctx.Err() == nil
 		if !again || try == maxTries {
 			return err
+		}
+		if lostToAnother(err) {
+			// At once, it could lock the same rows again before the other one has woken up.
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Duration(try) * losersPause):
+			}
 		}
 	}
 }

@@ -10,11 +10,12 @@ const (
 	// tables of projections. And it lets it name these without their schema, as where there
 	// are no schemas: the same text is to run on both engines.
 	usersPlanningSQL = ownMark + `SELECT set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),
-	set_config('enable_sort', 'on', true), set_config('jit', 'on', true), set_config('plan_cache_mode', 'auto', true),
+	set_config('enable_sort', 'on', true), set_config('enable_incremental_sort', 'on', true),
+	set_config('jit', 'on', true), set_config('plan_cache_mode', 'auto', true),
 	CASE WHEN current_setting('search_path') LIKE '%daybook_views' THEN '' ELSE
 		set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), 'daybook_views'), true) END`
 
 	// ownPlanningSQL takes it away again. A plan made in between would be kept.
 	ownPlanningSQL = ownMark + `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-	set_config('enable_sort', 'off', true), set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`
+	set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true), set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`
 )

@@ -145,9 +145,15 @@ func TestPlans(t *testing.T) {
 	exec(t, owner, `VACUUM ANALYZE daybook.snapshots`)
 	explainAll(t, db, book, aggregate, "large", &got)
 
-	golden := filepath.Join("testdata", "plans.txt")
+	wantPlans(t, "plans.txt", got.String())
+}
+
+// wantPlans compares plans with a golden file.
+func wantPlans(t *testing.T, file, got string) {
+	t.Helper()
+	golden := filepath.Join("testdata", file)
 	if *update {
-		if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
+		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -155,7 +161,7 @@ func TestPlans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("the plans are not those of %s (-want +got), see -update: %s", golden, diff)
 	}
 }
@@ -260,7 +266,7 @@ func explainAll(t *testing.T, db *DB, book daybook.BookID, aggregate daybook.Agg
 	}
 	defer conn.Release()
 	id, fold := aggregate.ID.String(), `\x`+strings.Repeat("01", 32)
-	for _, statement := range []struct{ name, query, types, args string }{
+	for _, statement := range []prepared{
 		{"readBookForwardSQL", readBookForwardSQL, `bigint, bigint, bigint, text, text[], bigint, timestamptz`, `%d, 1000, 9223372036854775807, '', '{}', 200, 'infinity'`},
 		{"readBookReverseSQL", readBookReverseSQL, `bigint, bigint, bigint, text, text[], bigint, timestamptz`, `%d, 0, 9223372036854775807, 'account', '{A,B}', 200, '2026-01-01'`},
 		{"readAggregateForwardSQL", readAggregateForwardSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[], timestamptz`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{}', 'infinity'`},
@@ -273,29 +279,38 @@ func explainAll(t *testing.T, db *DB, book daybook.BookID, aggregate daybook.Agg
 		{"headersSQL", headersSQL, `bigint, uuid, bytea, bigint, uuid, bytea, bigint`, `%d, '` + id + `', '` + fold + `', 3, '` + id + `', '` + fold + `', 1000`},
 		{"dropSnapshotsSQL", dropSnapshotsSQL, `bigint, uuid[], bytea[], bigint[]`, `%d, '{` + id + `}', ARRAY['` + fold + `'::bytea], '{3}'`},
 	} {
-		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-			fmt.Fprintf(out, "%s, %s, %s\n", statement.name, table, mode)
-			exec(t, conn.Conn(), `SET plan_cache_mode = `+mode)
-			exec(t, conn.Conn(), `PREPARE plan (`+statement.types+`) AS `+statement.query)
-			rows, err := conn.Query(t.Context(), `EXPLAIN (COSTS OFF) EXECUTE plan (`+fmt.Sprintf(statement.args, book)+`)`)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var plan strings.Builder
-			for rows.Next() {
-				plan.Write(append(rows.RawValues()[0], '\n'))
-			}
-			if err := rows.Err(); err != nil {
-				t.Fatal(err)
-			}
-			exec(t, conn.Conn(), `DEALLOCATE plan`)
-			for _, line := range access.FindAllString(plan.String(), -1) {
-				fmt.Fprintf(out, "\t%s\n", line)
-			}
-		}
+		statement.args = fmt.Sprintf(statement.args, book)
+		explainPlans(t, conn.Conn(), statement, table, out)
 	}
 	// The connection has settings now that the pool does not expect.
 	if err := conn.Conn().Close(context.WithoutCancel(t.Context())); err != nil {
 		t.Error(err)
+	}
+}
+
+// prepared is a statement with the types of its parameters, and some values for them.
+type prepared struct{ name, query, types, args string }
+
+func explainPlans(t *testing.T, conn *pgx.Conn, statement prepared, table string, out *strings.Builder) {
+	t.Helper()
+	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+		fmt.Fprintf(out, "%s, %s, %s\n", statement.name, table, mode)
+		exec(t, conn, `SET plan_cache_mode = `+mode)
+		exec(t, conn, `PREPARE plan (`+statement.types+`) AS `+statement.query)
+		rows, err := conn.Query(t.Context(), `EXPLAIN (COSTS OFF) EXECUTE plan (`+statement.args+`)`, pgx.QueryExecModeExec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan strings.Builder
+		for rows.Next() {
+			plan.Write(append(rows.RawValues()[0], '\n'))
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		exec(t, conn, `DEALLOCATE plan`)
+		for _, line := range access.FindAllString(plan.String(), -1) {
+			fmt.Fprintf(out, "\t%s\n", line)
+		}
 	}
 }

@@ -60,6 +60,10 @@ func TestAClientThatIsSilentWithinAMessageIsEnded(t *testing.T) {
 			params[len(params)-1] = nil // it rests on no event
 			pipeline.SendQueryParams(appendOneSQL, params, nil, nil, nil)
 		},
+		"after loading rows": func(pipeline *pgconn.Pipeline, book daybook.BookID) {
+			sendLock(pipeline, book)
+			pipeline.SendQueryParams(stateSQL, [][]byte{fmt.Append(nil, book)}, nil, nil, nil)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

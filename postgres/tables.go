@@ -37,9 +37,21 @@ func unnestSQL(columns []daybook.Column) string {
 	}) + `) AS given(` + list(columns, `, `, plain) + `)`
 }
 
-// sameKeySQL says that a row of "t" has a given key.
-func sameKeySQL(key []daybook.Column) string {
-	return list(key, ` AND `, func(_ int, name string) string { return `t.` + name + ` = given.` + name })
+// foundSQL is a query for the row of a table that has the given key: for what is selected
+// of it. It is a step in the order of the primary key. An equation would say the same, and
+// a planner that was told that the table is small may serve it by any index that has one
+// of the columns: by a walk through much of the table, when it has grown.
+func foundSQL(t daybook.Table, selected string) string {
+	key := t.Columns[:t.Key]
+	own := list(key, `, `, func(_ int, name string) string { return `t.` + name })
+	given := list(key, `, `, func(_ int, name string) string { return `given.` + name })
+	return `(
+	SELECT ` + selected + `
+	FROM ` + qualified(t.Name) + ` AS t
+	WHERE (` + own + `) >= (` + given + `) AND (` + own + `) <= (` + given + `)
+	ORDER BY ` + own + `
+	LIMIT 1
+) AS found`
 }
 
 // selectedSQL is a list of columns of "t". The casts change nothing, except that the
@@ -49,19 +61,14 @@ func selectedSQL(columns []daybook.Column) string {
 	return list(columns, `, `, func(i int, name string) string { return `t.` + name + `::` + sqlTypes[columns[i].Type] })
 }
 
-// loadSQL: the rows of a table that have one of the keys $1 …, arrays. One probe of the
-// primary key each.
+// loadSQL: the rows of a table that have one of the keys $1 …, arrays.
 func loadSQL(t daybook.Table) string {
+	typed := list(t.Columns, `, `, func(i int, name string) string {
+		return `t.` + name + `::` + sqlTypes[t.Columns[i].Type] + ` AS ` + name
+	})
 	return ownMark + `SELECT ` + list(t.Columns, `, `, func(_ int, name string) string { return `found.` + name }) + `
 FROM ` + unnestSQL(t.Columns[:t.Key]) + `
-CROSS JOIN LATERAL (
-	SELECT ` + list(t.Columns, `, `, func(i int, name string) string {
-		return `t.` + name + `::` + sqlTypes[t.Columns[i].Type] + ` AS ` + name
-	}) + `
-	FROM ` + qualified(t.Name) + ` AS t
-	WHERE ` + sameKeySQL(t.Columns[:t.Key]) + `
-	LIMIT 1
-) AS found`
+CROSS JOIN LATERAL ` + foundSQL(t, typed)
 }
 
 // writeSQL writes rows, $1 … as arrays, to a table, over those with the same keys.
@@ -76,10 +83,14 @@ SELECT ` + list(t.Columns, `, `, func(_ int, name string) string { return `given
 ON CONFLICT (` + list(key, `, `, plain) + `) DO ` + conflict
 }
 
-// dropRowsSQL removes the rows with the keys $1 …, arrays, from a table.
+// dropRowsSQL removes the rows with the keys $1 …, arrays, from a table. Whoever writes to
+// it is alone: a row that another one has just changed would be passed over.
 func dropRowsSQL(t daybook.Table) string {
-	key := t.Columns[:t.Key]
-	return ownMark + `DELETE FROM ` + qualified(t.Name) + ` AS t USING ` + unnestSQL(key) + ` WHERE ` + sameKeySQL(key)
+	return ownMark + `DELETE FROM ` + qualified(t.Name) + `
+WHERE ctid = any(ARRAY(
+	SELECT found.ctid
+	FROM ` + unnestSQL(t.Columns[:t.Key]) + `
+	CROSS JOIN LATERAL ` + foundSQL(t, `t.ctid`) + `))`
 }
 
 // queueLoad makes loading rows part of a trip, which fills loaded.

@@ -327,13 +327,13 @@ func TestHandWrittenSQL(t *testing.T) {
 	db, book, conn := openBook(t)
 	table := balances("balances")
 	createTable(t, db, book, table)
-	const scans = `SELECT string_agg(setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN ('enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'jit', 'plan_cache_mode')`
+	const scans = `SELECT string_agg(setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN ('enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'enable_incremental_sort', 'jit', 'plan_cache_mode')`
 	id := daybook.NewUUID()
 	transactOn(t, db, book, false, func(ctx context.Context, tx daybook.DriverTx) error {
 		hand := tx.SQL()
 		for range 2 {
 			var got string
-			if err := hand.QueryRowContext(ctx, scans).Scan(&got); err != nil || got != "on on on on auto" {
+			if err := hand.QueryRowContext(ctx, scans).Scan(&got); err != nil || got != "on on on on on auto" {
 				t.Errorf("its planner has %s, error %v", got, err)
 			}
 			if _, err := hand.ExecContext(ctx, `INSERT INTO daybook_views.balances VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, 7); err != nil {
@@ -363,7 +363,7 @@ func TestHandWrittenSQL(t *testing.T) {
 		t.Errorf("deposits are %d", got)
 	}
 	var got string
-	if err := db.pool.QueryRow(t.Context(), scans).Scan(&got); err != nil || got != "off off off off force_generic_plan" {
+	if err := db.pool.QueryRow(t.Context(), scans).Scan(&got); err != nil || got != "off off off off off force_generic_plan" {
 		t.Errorf("afterwards the planner has %s, error %v", got, err)
 	}
 	t.Run("that commits leaves it open what has become of the transaction", func(t *testing.T) {
