@@ -37,7 +37,7 @@ func (tx *transaction) CreateTable(ctx context.Context, t daybook.Table) error {
 		return explain("create table", tableError(t.Name, err))
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "CREATE TABLE %s (%s, PRIMARY KEY (%s))%s", qualified(t.Name), list(t.Columns, `, `, func(i int, name string) string {
+	fmt.Fprintf(&text, "CREATE TABLE %s (%s, PRIMARY KEY (%s))%s", qualified(t.Name), list(t.Columns, func(i int, name string) string {
 		column := t.Columns[i]
 		name += ` ` + sqlTypes[column.Type]
 		if column.Type == daybook.TextColumn {
@@ -47,7 +47,7 @@ func (tx *transaction) CreateTable(ctx context.Context, t daybook.Table) error {
 			name += ` NOT NULL`
 		}
 		return name
-	}), list(t.Columns[:t.Key], `, `, plain), withRoom)
+	}), list(t.Columns[:t.Key], plain), withRoom)
 	for _, index := range t.Indexes {
 		names := make([]string, len(index))
 		for i, name := range index {
@@ -68,7 +68,7 @@ func (tx *transaction) DropTable(ctx context.Context, name string) error {
 // it. The server can do that only where it keeps its columns, and perhaps gets more; else
 // another view takes its place, with the same grants.
 func (tx *transaction) Point(ctx context.Context, name string, t daybook.Table) error {
-	view := ` VIEW ` + qualified(name) + ` AS SELECT ` + list(t.Columns, `, `, plain) + ` FROM ` + qualified(t.Name)
+	view := ` VIEW ` + qualified(name) + ` AS SELECT ` + list(t.Columns, plain) + ` FROM ` + qualified(t.Name)
 	grant := `; GRANT ALL ON ` + qualified(name) + ` TO ` + appRole
 	err := tx.point(ctx, name, view, grant)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestCreateTable(t *testing.T) {
 	})
 }
 
-func TestPoint(t *testing.T) {
+func TestPoint(t *testing.T) { //nolint:funlen // sub-tests that share what the ones before have pointed at
 	t.Parallel()
 	db, book, conn := openBook(t)
 	text := func(names ...string) (columns []daybook.Column) {

@@ -19,22 +19,22 @@ func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
 // qualified is the name of a table in SQL.
 func qualified(table string) string { return pgx.Identifier{viewsSchema, table}.Sanitize() }
 
-// list joins what text gives for each column.
-func list(columns []daybook.Column, separator string, text func(i int, name string) string) string {
+// list is what text gives for each column, with commas between.
+func list(columns []daybook.Column, text func(i int, name string) string) string {
 	parts := make([]string, len(columns))
 	for i, column := range columns {
 		parts[i] = text(i, quoted(column.Name))
 	}
-	return strings.Join(parts, separator)
+	return strings.Join(parts, `, `)
 }
 
 func plain(_ int, name string) string { return name }
 
 // unnestSQL is a table "given" of arrays, $1 and on, one a column.
 func unnestSQL(columns []daybook.Column) string {
-	return `unnest(` + list(columns, `, `, func(i int, _ string) string {
+	return `unnest(` + list(columns, func(i int, _ string) string {
 		return fmt.Sprintf(`$%d::%s[]`, i+1, sqlTypes[columns[i].Type])
-	}) + `) AS given(` + list(columns, `, `, plain) + `)`
+	}) + `) AS given(` + list(columns, plain) + `)`
 }
 
 // foundSQL is a query for the row of a table that has the given key: for what is selected
@@ -43,8 +43,8 @@ func unnestSQL(columns []daybook.Column) string {
 // of the columns: by a walk through much of the table, when it has grown.
 func foundSQL(t daybook.Table, selected string) string {
 	key := t.Columns[:t.Key]
-	own := list(key, `, `, func(_ int, name string) string { return `t.` + name })
-	given := list(key, `, `, func(_ int, name string) string { return `given.` + name })
+	own := list(key, func(_ int, name string) string { return `t.` + name })
+	given := list(key, func(_ int, name string) string { return `given.` + name })
 	return `(
 	SELECT ` + selected + `
 	FROM ` + qualified(t.Name) + ` AS t
@@ -58,15 +58,15 @@ func foundSQL(t daybook.Table, selected string) string {
 // statement is another one where a table of the same name has other types: a session keeps
 // the first as it was prepared.
 func selectedSQL(columns []daybook.Column) string {
-	return list(columns, `, `, func(i int, name string) string { return `t.` + name + `::` + sqlTypes[columns[i].Type] })
+	return list(columns, func(i int, name string) string { return `t.` + name + `::` + sqlTypes[columns[i].Type] })
 }
 
 // loadSQL: the rows of a table that have one of the keys $1 …, arrays.
 func loadSQL(t daybook.Table) string {
-	typed := list(t.Columns, `, `, func(i int, name string) string {
+	typed := list(t.Columns, func(i int, name string) string {
 		return `t.` + name + `::` + sqlTypes[t.Columns[i].Type] + ` AS ` + name
 	})
-	return ownMark + `SELECT ` + list(t.Columns, `, `, func(_ int, name string) string { return `found.` + name }) + `
+	return ownMark + `SELECT ` + list(t.Columns, func(_ int, name string) string { return `found.` + name }) + `
 FROM ` + unnestSQL(t.Columns[:t.Key]) + `
 CROSS JOIN LATERAL ` + foundSQL(t, typed)
 }
@@ -76,11 +76,11 @@ func writeSQL(t daybook.Table) string {
 	key, rest := t.Columns[:t.Key], t.Columns[t.Key:]
 	conflict := `NOTHING`
 	if len(rest) > 0 {
-		conflict = `UPDATE SET ` + list(rest, `, `, func(_ int, name string) string { return name + ` = excluded.` + name })
+		conflict = `UPDATE SET ` + list(rest, func(_ int, name string) string { return name + ` = excluded.` + name })
 	}
-	return ownMark + `INSERT INTO ` + qualified(t.Name) + ` (` + list(t.Columns, `, `, plain) + `)
-SELECT ` + list(t.Columns, `, `, func(_ int, name string) string { return `given.` + name }) + ` FROM ` + unnestSQL(t.Columns) + `
-ON CONFLICT (` + list(key, `, `, plain) + `) DO ` + conflict
+	return ownMark + `INSERT INTO ` + qualified(t.Name) + ` (` + list(t.Columns, plain) + `)
+SELECT ` + list(t.Columns, func(_ int, name string) string { return `given.` + name }) + ` FROM ` + unnestSQL(t.Columns) + `
+ON CONFLICT (` + list(key, plain) + `) DO ` + conflict
 }
 
 // dropRowsSQL removes the rows with the keys $1 …, arrays, from a table. Whoever writes to

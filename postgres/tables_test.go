@@ -32,7 +32,7 @@ func everything(name string) daybook.Table {
 }
 
 // balances is what most tests fold into: so many deposits by account.
-func balances(name string) daybook.Table { //nolint:unparam // it says at each place which table is meant
+func balances(name string) daybook.Table {
 	return daybook.Table{
 		Name: name, Key: 1,
 		Columns: []daybook.Column{{Name: "account", Type: daybook.UUIDColumn}, {Name: "deposits", Type: daybook.IntegerColumn}},
