@@ -77,7 +77,6 @@ type declaration struct {
 	byCommand  bool
 	version    int
 	shape      string // what else makes a generation another one
-	workers    int
 	copyEvery  int64
 
 	// A view has a table, and these.

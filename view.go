@@ -84,7 +84,7 @@ func (v *View[K, R]) declaration() (*declaration, error) {
 		return nil, err
 	}
 	d := &declaration{
-		name: v.Name, eventTypes: v.EventTypes, byCommand: v.ByCommand, version: v.Version, shape: v.shape.text(), workers: v.Workers, copyEvery: v.CopyEvery,
+		name: v.Name, eventTypes: v.EventTypes, byCommand: v.ByCommand, version: v.Version, shape: v.shape.text(), copyEvery: v.CopyEvery,
 		table: func(book string, generation int64) Table { return v.table(generationName(book, v.Name, generation)) },
 		fold:  func(t Table) folding { return newFold(v, t) },
 	}

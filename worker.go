@@ -32,21 +32,20 @@ var errTwice = errors.New("the transaction was lost to another one")
 // checkpoint, in the transaction that writes the rows, is all that keeps others out: who
 // was thought dead and wakes up again finds that he has nothing to say.
 type worker struct {
-	book       *Book
-	d          *declaration
-	fold       folding    // of a view
-	at         Checkpoint // as it is stored
-	position   int64      // up to where events are in the rows in memory
-	recordedAt time.Time
-	bulk       bool           // rows are written seldom
-	skips      map[int64]bool // events to pass over
-	wrote      time.Time      // when the checkpoint was written
-	flushed    time.Time      // when rows were
-	progress   func(position int64)
+	book     *Book
+	d        *declaration
+	fold     folding        // of a view
+	at       Checkpoint     // as it is stored
+	position int64          // up to where events are in the rows in memory
+	bulk     bool           // rows are written seldom
+	skips    map[int64]bool // events to pass over
+	wrote    time.Time      // when the checkpoint was written
+	flushed  time.Time      // when rows were
+	progress func(position int64)
 }
 
 func newWorker(b *Book, d *declaration, at Checkpoint) *worker {
-	w := &worker{book: b, d: d, at: at, position: at.Position, recordedAt: at.RecordedAt, wrote: now(), flushed: now()}
+	w := &worker{book: b, d: d, at: at, position: at.Position, wrote: now(), flushed: now()}
 	if d.table != nil {
 		w.fold = d.fold(d.table(b.name, at.Generation))
 	}
@@ -58,7 +57,7 @@ func now() time.Time { return time.Now() } //nolint:forbidigo // see above
 
 // reset goes back to what is stored, after an error.
 func (w *worker) reset() {
-	w.position, w.recordedAt = w.at.Position, w.at.RecordedAt
+	w.position = w.at.Position
 	if w.fold != nil {
 		w.fold.forget()
 	}
@@ -157,7 +156,7 @@ func (w *worker) takeRows(ctx context.Context, events []ProjectedEvent, to Head)
 		if err := w.fold.fold(); err != nil {
 			return err
 		}
-		w.position, w.recordedAt = to.Position, to.RecordedAt
+		w.position = to.Position
 		if w.bulk && !w.d.copyDue(w.at.Position, to.Position) && to.Position-w.at.Position < bulkEvents && w.fold.held() < maxHeldRows && now().Sub(w.flushed) < bulkTime {
 			return w.touch(ctx)
 		}
@@ -234,7 +233,7 @@ func (w *worker) save(ctx context.Context, to Head, work func(ctx context.Contex
 // saved notes that the checkpoint has been written.
 func (w *worker) saved(c Checkpoint) {
 	c.Revision++
-	w.at, w.position, w.recordedAt, w.wrote, w.flushed = c, c.Position, c.RecordedAt, now(), now()
+	w.at, w.position, w.wrote, w.flushed = c, c.Position, now(), now()
 	w.book.bell.ring() // for those in WaitFor
 }
 
