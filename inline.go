@@ -109,25 +109,11 @@ func (b *Book) makeInline(ctx context.Context, d *declaration, live Checkpoint) 
 	if err != nil {
 		return err
 	}
-	for try := 1; ; try++ {
-		head, err := b.Head(ctx)
-		if err == nil {
-			err = w.advance(ctx, head)
-		}
-		if err == nil {
-			w.at.Kind = KindInline
-			err = w.switchOver(ctx, try == maxSwitches)
-			w.at.Kind = live.Kind
-		}
-		if err == nil {
-			w.at.Kind = KindInline
-			return nil
-		}
-		if !isAgain(err) || try == maxSwitches {
-			w.release(ctx)
-			return err
-		}
+	if err := w.goLive(ctx, KindInline, nil); err != nil {
+		w.release(ctx)
+		return err
 	}
+	return nil
 }
 
 // loadInline finds out which inline projections the book has, and remembers them.

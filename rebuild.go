@@ -8,15 +8,8 @@ import (
 	"time"
 )
 
-const (
-	// switchEvents is how many events may still be missing when a generation is switched
-	// to: they are brought in while, for an inline projection, appends wait.
-	switchEvents = 2_000
-	// maxSwitches bounds how often a generation catches up before it switches all the same.
-	maxSwitches = 20
-	// readBackRows is how many rows are read back at a time.
-	readBackRows = 10_000
-)
+// readBackRows is how many rows are read back at a time.
+const readBackRows = 10_000
 
 // RebuildOptions say how to rebuild. The zero RebuildOptions make a new generation.
 type RebuildOptions struct {
@@ -96,44 +89,22 @@ func (b *Book) build(ctx context.Context, d *declaration, o buildOrder) (*Rebuil
 	return out, nil
 }
 
-// buildUp catches up, reads back, and switches.
+// buildUp catches up, reads back, and switches. An event that the projection cannot take is
+// noted, and the generation stays as it is up to there.
 func (b *Book) buildUp(ctx context.Context, w *worker, o buildOrder) error {
 	w.bulk = true
-	proved := false
-	for try := 1; ; try++ {
-		head, err := b.Head(ctx)
-		if err != nil {
-			return err
-		}
-		w.progress = nil
-		if o.Progress != nil {
-			w.progress = func(position int64) { o.Progress(min(position, head.Position), head.Position) }
-		}
-		if err := w.advance(ctx, head); err != nil {
-			if errors.Is(err, errTwice) && try < maxSwitches {
-				continue
-			}
-			if failedAt(err) > 0 {
-				return w.stumbleAndStay(ctx, head, err)
-			}
-			return err
-		}
-		if !proved {
-			proved = true
-			if err := b.readBack(ctx, w); err != nil {
-				return err
-			}
-		}
-		err = w.switchOver(ctx, try == maxSwitches)
-		if !isAgain(err) || try == maxSwitches {
-			return err
-		}
+	if o.Progress != nil {
+		w.progress = func(position, head int64) { o.Progress(min(position, head), head) }
 	}
-}
-
-// isAgain reports whether a switch is to be tried again.
-func isAgain(err error) bool {
-	return errors.Is(err, errFarBehind) || errors.Is(err, errTwice) || errors.Is(err, errMoved)
+	err := w.goLive(ctx, o.kind, func(ctx context.Context) error { return b.readBack(ctx, w) })
+	if failedAt(err) == 0 {
+		return err
+	}
+	head, headErr := b.Head(ctx)
+	if headErr != nil {
+		return errors.Join(err, headErr)
+	}
+	return w.stumbleAndStay(ctx, head, err)
 }
 
 // stumbleAndStay is stumble for a rebuild, which ends at an event that it cannot take.
@@ -143,9 +114,6 @@ func (w *worker) stumbleAndStay(ctx context.Context, head Head, err error) error
 	}
 	return fmt.Errorf("it went well at the second attempt, so that it does not depend on the events alone: %w", err)
 }
-
-// errFarBehind says that too much was recorded meanwhile.
-var errFarBehind = errors.New("too far behind to switch")
 
 // errLooksBusy says that a generation is being built.
 var errLooksBusy = errors.New("a generation is being built")

@@ -6,15 +6,55 @@ import (
 	"fmt"
 )
 
+const (
+	// switchEvents is how many events may still be missing when a generation is switched
+	// to: they are brought in while, for an inline projection, appends wait.
+	switchEvents = 2_000
+	// maxSwitches bounds how often a generation catches up before it switches all the same.
+	maxSwitches = 20
+)
+
+var (
+	// errFarBehind says that too much was recorded meanwhile.
+	errFarBehind = errors.New("too far behind to switch")
+	// errMoved says that the live generation has come further meanwhile.
+	errMoved = errors.New("the live generation has moved")
+)
+
+// goLive brings the worker's generation up to the head and switches to it, and again where
+// that did not come about because of what happened meanwhile. Where prove is set, it is called
+// before the first switch.
+func (w *worker) goLive(ctx context.Context, kind ProjectionKind, prove func(context.Context) error) error {
+	for try := 1; ; try++ {
+		head, err := w.book.Head(ctx)
+		if err == nil {
+			err = w.advance(ctx, head)
+		}
+		if err == nil && prove != nil {
+			if err := prove(ctx); err != nil {
+				return err
+			}
+			prove = nil
+		}
+		if err == nil {
+			err = w.switchOver(ctx, kind, try == maxSwitches)
+		}
+		again := errors.Is(err, errFarBehind) || errors.Is(err, errTwice) || errors.Is(err, errMoved)
+		if !again || try == maxSwitches {
+			return err
+		}
+	}
+}
+
 // switchOver makes the worker's generation the live one, in one transaction: the events
 // that are still missing are brought in, the generation that was live is kept, and readers
-// are pointed to the new one. Where it is inline, appends wait, and whoever appends
+// are pointed to the new one, which is of a kind from then on. Where it is inline, appends wait, and whoever appends
 // afterwards must know of it. errFarBehind says that too many events are missing, unless
 // it is to be done all the same, and errMoved that the live one was written to meanwhile.
-func (w *worker) switchOver(ctx context.Context, allTheSame bool) error {
+func (w *worker) switchOver(ctx context.Context, kind ProjectionKind, allTheSame bool) error {
 	var next Checkpoint
 	calls := 0
-	err := w.book.transact(ctx, w.d.name, w.at.Kind == KindInline, func(ctx context.Context, tx DriverTx) error {
+	err := w.book.transact(ctx, w.d.name, kind == KindInline, func(ctx context.Context, tx DriverTx) error {
 		if calls++; calls > 1 {
 			return errTwice
 		}
@@ -28,13 +68,13 @@ func (w *worker) switchOver(ctx context.Context, allTheSame bool) error {
 		}
 		live, hasLive := generations(list).in(GenerationLive)
 		until := state.Head
-		if w.at.Kind != KindInline && (!hasLive || live.Position <= w.at.Position) {
+		if kind != KindInline && (!hasLive || live.Position <= w.at.Position) {
 			until = Head{Position: w.at.Position, RecordedAt: w.at.RecordedAt}
 		}
 		if until.Position-w.at.Position > switchEvents && !allTheSame {
 			return errFarBehind
 		}
-		bump := w.at.Kind == KindInline
+		bump := kind == KindInline
 		if hasLive && live.Generation != w.at.Generation {
 			bump = bump || live.Kind == KindInline
 			// First, so that whoever works on it does not come further meanwhile.
@@ -46,7 +86,7 @@ func (w *worker) switchOver(ctx context.Context, allTheSame bool) error {
 			return err
 		}
 		next = w.at
-		next.State, next.Position, next.RecordedAt, next.Runner = GenerationLive, until.Position, until.RecordedAt, UUID{}
+		next.Kind, next.State, next.Position, next.RecordedAt, next.Runner = kind, GenerationLive, until.Position, until.RecordedAt, UUID{}
 		next.Paused, next.Failed, next.Failure = false, 0, ""
 		if err := put(ctx, tx, next); err != nil {
 			return err
@@ -66,9 +106,6 @@ func (w *worker) switchOver(ctx context.Context, allTheSame bool) error {
 	w.saved(next)
 	return nil
 }
-
-// errMoved says that the live generation has come further meanwhile.
-var errMoved = errors.New("the live generation has moved")
 
 // keep turns the live generation into one that is kept.
 func keep(ctx context.Context, tx DriverTx, live Checkpoint, state BookState) error {

@@ -41,7 +41,8 @@ type worker struct {
 	skips    map[int64]bool // events to pass over
 	wrote    time.Time      // when the checkpoint was written
 	flushed  time.Time      // when rows were
-	progress func(position int64)
+	goal     int64          // of the advance under way
+	progress func(position, goal int64)
 }
 
 func newWorker(b *Book, d *declaration, at Checkpoint) *worker {
@@ -72,6 +73,7 @@ func (w *worker) advance(ctx context.Context, until Head) (err error) {
 		}
 	}()
 	began, from := now(), w.at.Position
+	w.goal = until.Position
 	chunk := make([]Recorded, 0, chunkEvents)
 	bytes := 0
 	for rec, err := range w.book.Read(ctx, Query{AfterPosition: w.position, UntilPosition: until.Position, EventTypes: w.d.eventTypes}) {
@@ -127,7 +129,7 @@ func (w *worker) take(ctx context.Context, chunk []Recorded, to Head) error {
 		})
 	}
 	if err == nil && w.progress != nil {
-		w.progress(to.Position)
+		w.progress(to.Position, w.goal)
 	}
 	return err
 }
