@@ -50,6 +50,10 @@ type RowCheck[R any] struct {
 	Evolve func(row R, key string, e *CheckedEvent) (next R, drop bool)
 	// Fields are the row's, in the order of the table's; no name is there twice.
 	Fields func(row R) []Field
+
+	// pinIn stands for Model where that is a view: it finds the rows in a snapshot that
+	// somebody else closes.
+	pinIn func(ctx context.Context, tables TablesReader) (PinnedRows, error)
 }
 
 // Name is the table's name.
@@ -57,17 +61,14 @@ func (c *RowCheck[R]) Name() string { return c.Table }
 
 // pin holds the read model for as long as it takes to verify the book.
 func (c *RowCheck[R]) pin(ctx context.Context, tables func(context.Context) (PinnedTables, error)) (PinnedRows, error) {
-	view, ok := c.Model.(interface {
-		pinIn(ctx context.Context, tables PinnedTables) (PinnedRows, error)
-	})
-	if !ok {
+	if c.pinIn == nil {
 		return c.Model.Pin(ctx)
 	}
 	pinned, err := tables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return view.pinIn(ctx, pinned)
+	return c.pinIn(ctx, pinned)
 }
 
 // Begin is for [Verify].

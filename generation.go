@@ -128,15 +128,17 @@ func (b *Book) claim(ctx context.Context, d *declaration, c Checkpoint, runner U
 	}
 	c.Revision++
 	w := newWorker(b, d, c)
-	w.setSkips(skips)
+	w.skips = positionsOf(skips)
 	return w, nil
 }
 
-func (w *worker) setSkips(skips []Skip) {
-	w.skips = make(map[int64]bool, len(skips))
+// positionsOf are the events that are passed over.
+func positionsOf(skips []Skip) map[int64]bool {
+	positions := make(map[int64]bool, len(skips))
 	for _, s := range skips {
-		w.skips[s.Position] = true
+		positions[s.Position] = true
 	}
+	return positions
 }
 
 // release says that nobody works on it any more, so that another need not wait until it

@@ -63,7 +63,7 @@ func (b *Book) run(ctx context.Context, projectors []Projector, until *Head) err
 	for _, r := range runners {
 		all.Go(func() error { return r.run(ctx) })
 	}
-	if len(runners) == 0 {
+	if len(runners) == 0 && until == nil { // Run ends when ctx does
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -185,7 +185,7 @@ func (r *runner) passed(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	r.w.setSkips(skips)
+	r.w.skips = positionsOf(skips)
 	return r.w.skips[r.w.at.Failed]
 }
 

@@ -19,7 +19,7 @@ func (v *View[K, R]) Check(book *Book) (Check, error) {
 	}
 	c := &viewCheck[K, R]{view: v, book: book, d: d}
 	return &RowCheck[R]{
-		Table: v.Name, Model: c,
+		Table: v.Name, pinIn: c.pinIn,
 		Keys: c.keys, Evolve: c.evolve,
 		Fields: func(row R) []Field {
 			fields, err := c.fields(row)
@@ -44,31 +44,8 @@ type viewCheck[K comparable, R any] struct {
 	event   ProjectedEvent
 }
 
-// Pin holds the live generation as it is now.
-func (c *viewCheck[K, R]) Pin(ctx context.Context) (PinnedRows, error) {
-	pinned, err := c.book.driver.Pin(ctx, c.book.id)
-	if err != nil {
-		return nil, c.book.failed("view "+c.view.Name, err)
-	}
-	rows, err := c.pinIn(ctx, pinned)
-	if err != nil {
-		_ = pinned.Close() // it was only read
-		return nil, err
-	}
-	return &ownPin{rows, pinned}, nil
-}
-
-// ownPin is a view in a snapshot of its own.
-type ownPin struct {
-	PinnedRows
-	tables PinnedTables
-}
-
-// Close lets go of the snapshot.
-func (p *ownPin) Close() error { return p.tables.Close() }
-
 // pinIn finds the live generation in a snapshot that somebody else closes.
-func (c *viewCheck[K, R]) pinIn(ctx context.Context, tables PinnedTables) (PinnedRows, error) {
+func (c *viewCheck[K, R]) pinIn(ctx context.Context, tables TablesReader) (PinnedRows, error) {
 	rows := &pinnedView[K, R]{check: c, TablesReader: tables}
 	if err := rows.find(ctx); err != nil {
 		return nil, err
@@ -150,10 +127,7 @@ func (p *pinnedView[K, R]) find(ctx context.Context) error {
 	if err != nil {
 		return p.check.book.failed("view "+name, err)
 	}
-	p.check.skips = make(map[int64]bool, len(skips))
-	for _, s := range skips {
-		p.check.skips[s.Position] = true
-	}
+	p.check.skips = positionsOf(skips)
 	return nil
 }
 

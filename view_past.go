@@ -205,15 +205,10 @@ func (v *View[K, R]) foldPast(ctx context.Context, book *Book, f *fold[K, R], ev
 	if err != nil {
 		return err
 	}
-	d, err := v.declaration()
-	if err != nil {
-		return err
-	}
-	w := &worker{book: book, d: d}
-	w.setSkips(skips)
+	passedOver := positionsOf(skips)
 	chunk := make([]Recorded, 0, chunkEvents)
 	flush := func() error {
-		decoded, err := w.decode(chunk)
+		decoded, err := book.decodeFor(v.Name, passedOver, chunk)
 		if err == nil {
 			_, err = f.take(decoded)
 		}

@@ -267,11 +267,15 @@ func (w *worker) write(ctx context.Context, c Checkpoint) error {
 	return nil
 }
 
-// decode returns events as projections get them, without those that are to be passed over.
 func (w *worker) decode(chunk []Recorded) ([]ProjectedEvent, error) {
+	return w.book.decodeFor(w.d.name, w.skips, chunk)
+}
+
+// decodeFor returns events as a projection gets them, without those that it passes over.
+func (b *Book) decodeFor(projection string, skips map[int64]bool, chunk []Recorded) ([]ProjectedEvent, error) {
 	events := make([]ProjectedEvent, 0, len(chunk))
 	for _, rec := range chunk {
-		if !w.skips[rec.Position] {
+		if !skips[rec.Position] {
 			events = append(events, ProjectedEvent{Recorded: rec})
 		}
 	}
@@ -279,12 +283,12 @@ func (w *worker) decode(chunk []Recorded) ([]ProjectedEvent, error) {
 	var all sync.WaitGroup
 	for from := 0; from < len(events); from += share {
 		part := events[from:min(from+share, len(events))]
-		all.Go(func() { w.decodePart(part) })
+		all.Go(func() { b.decodePart(part) })
 	}
 	all.Wait()
 	for i := range events {
 		if err, failed := events[i].Data.(undecoded); failed {
-			return nil, &ProjectionError{Projection: w.d.name, Record: events[i].Recorded, Err: err.error}
+			return nil, &ProjectionError{Projection: projection, Record: events[i].Recorded, Err: err.error}
 		}
 	}
 	return events, nil
@@ -293,9 +297,9 @@ func (w *worker) decode(chunk []Recorded) ([]ProjectedEvent, error) {
 // undecoded stands for the value of an event that cannot be decoded.
 type undecoded struct{ error }
 
-func (w *worker) decodePart(events []ProjectedEvent) {
+func (b *Book) decodePart(events []ProjectedEvent) {
 	for i := range events {
-		data, err := w.book.Decode(events[i].Recorded)
+		data, err := b.Decode(events[i].Recorded)
 		if err != nil {
 			data = undecoded{err}
 		}
