@@ -152,11 +152,7 @@ func TestRebuild(t *testing.T) {
 	driver := newDriver(t)
 	view := newTallies()
 	book, repo := openTallied(t, driver, daybook.Inline{view})
-	for n := range 50 {
-		if _, err := repo.Execute(t.Context(), counterID(n%7), add{n + 20}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	fillCounters(t, repo, 50)
 	before, err := view.Find(t.Context(), book, daybook.ViewQuery{})
 	if err != nil {
 		t.Fatal(err)

@@ -242,7 +242,7 @@ func (r *runner) takeOver(ctx context.Context) error {
 	case live.Declared != r.d.fingerprint():
 		return r.renew(ctx, live, newest)
 	case r.until != nil && live.Position >= r.until.Position:
-		return errDone
+		return r.book.whetherDone(ctx, live)
 	case live.Paused && r.until != nil:
 		return invalid("projection "+r.d.name, "is paused: resume it first")
 	case live.Paused || !r.others.silent(live) && live.Runner != r.id:
@@ -250,6 +250,23 @@ func (r *runner) takeOver(ctx context.Context) error {
 	}
 	r.w, err = r.book.claim(ctx, r.d, live, r.id)
 	return err
+}
+
+// whetherDone is errDone, unless c is so far because the book was restored.
+func (b *Book) whetherDone(ctx context.Context, c Checkpoint) error {
+	pinned, err := b.driver.Pin(ctx, b.id)
+	if err != nil {
+		return b.failed("projection "+c.Projection, err)
+	}
+	defer func() { _ = pinned.Close() }() // it was only read
+	state, err := pinned.State(ctx)
+	if err != nil {
+		return b.failed("projection "+c.Projection, err)
+	}
+	if err := belongs(c, state); err != nil {
+		return err
+	}
+	return errDone
 }
 
 // make makes the first generation.

@@ -1,0 +1,184 @@
+package daybook_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"testing"
+
+	"github.com/daybook-go/daybook"
+)
+
+// fillCounters appends n events to a few counters.
+func fillCounters(t *testing.T, repo *counterRepository, n int) {
+	t.Helper()
+	for i := range n {
+		if _, err := repo.Execute(t.Context(), counterID(i%7), add{i%9 + 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func states(t *testing.T, book *daybook.Book) map[daybook.GenerationState]int {
+	t.Helper()
+	list, err := book.Projections(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[daybook.GenerationState]int{}
+	for _, p := range list {
+		counts[p.State]++
+	}
+	return counts
+}
+
+func TestCopiesAreBounded(t *testing.T) {
+	t.Parallel()
+	view := newTallies()
+	book, repo := openTallied(t, newDriver(t), daybook.Inline{view})
+	const copies = 40
+	for range copies {
+		fillCounters(t, repo, 1)
+		if _, err := book.CopyView(t.Context(), view); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again, err := book.CopyView(t.Context(), view); err != nil || again != copies {
+		t.Errorf("a second copy at one position: %d, %v", again, err)
+	}
+	if got := states(t, book)[daybook.GenerationCopied]; got != 32 {
+		t.Errorf("there are %d copies, want 32", got)
+	}
+	for _, position := range []int64{1, 7, 20, copies} {
+		past, err := view.At(t.Context(), book, daybook.AtPosition(position))
+		if err != nil || past.Position != position {
+			t.Fatalf("at %d: %+v, %v", position, past, err)
+		}
+		var events int
+		for _, row := range past.Rows {
+			events += row.Row.Events
+		}
+		if int64(events) != position || position == copies && past.From != copies {
+			t.Errorf("at %d, from %d: the rows are of %d events", position, past.From, events)
+		}
+	}
+}
+
+func TestDropProjection(t *testing.T) {
+	t.Parallel()
+	driver := newDriver(t)
+	view := newTallies()
+	book, repo := openTallied(t, driver, daybook.Inline{view})
+	fillCounters(t, repo, 10)
+	if err := book.DropProjection(t.Context(), "tallies"); !errors.Is(err, daybook.ErrInvalid) {
+		t.Errorf("one that every append writes to was dropped: %v", err)
+	}
+	if err := book.PauseProjection(t.Context(), "tallies"); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.DropProjection(t.Context(), "tallies"); err != nil {
+		t.Fatal(err)
+	}
+	if got := states(t, book); len(got) != 0 {
+		t.Errorf("generations are left: %v", got)
+	}
+	if _, _, err := view.Get(t.Context(), book, counterID(1).ID); err == nil {
+		t.Error("the view can still be read")
+	}
+	if err := book.DropProjection(t.Context(), "tallies"); !errors.Is(err, daybook.ErrInvalid) {
+		t.Errorf("one that is not there was dropped: %v", err)
+	}
+	_, plain := openTallied(t, driver)
+	fillCounters(t, plain, 1)
+	again, _ := openTallied(t, driver, daybook.Inline{view})
+	wantTally(t, again, view, 1, 2+9)
+}
+
+func TestSkipEventRefuses(t *testing.T) {
+	t.Parallel()
+	driver := newDriver(t)
+	view, inline := newTallies(), newTallies()
+	inline.Name = "inline"
+	book, repo := openTallied(t, driver, daybook.Inline{inline})
+	fillCounters(t, repo, 5)
+	if err := book.CatchUp(t.Context(), view); err != nil {
+		t.Fatal(err)
+	}
+	fillCounters(t, repo, 5)
+	for name, c := range map[string]struct {
+		projection string
+		position   int64
+		reason     string
+		want       error
+	}{
+		"what has been taken":    {"tallies", 5, "late", daybook.ErrInvalid},
+		"what is not there":      {"tallies", 11, "early", daybook.ErrNotThere},
+		"no position":            {"tallies", 0, "nothing", daybook.ErrInvalid},
+		"without a reason":       {"tallies", 6, "", daybook.ErrInvalid},
+		"what is inline":         {"inline", 6, "why not", daybook.ErrInvalid},
+		"an unknown projection":  {"other", 6, "why not", daybook.ErrInvalid},
+		"with what is not UTF-8": {"tallies", 6, "\xff", daybook.ErrInvalid},
+	} {
+		if err := book.SkipEvent(t.Context(), c.projection, c.position, c.reason); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if skips, err := book.Skips(t.Context()); err != nil || len(skips) != 0 {
+		t.Errorf("passed over: %v, %v", skips, err)
+	}
+}
+
+// A backup is played back: the book ends before what a projection has seen, or has gone on
+// otherwise under another incarnation.
+func TestRestoredBook(t *testing.T) {
+	t.Parallel()
+	file := newFile(t)
+	view := newTallies()
+	book, repo := openTallied(t, openFile(t, file))
+	fillCounters(t, repo, 5)
+	if err := book.CatchUp(t.Context(), view); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	change := func(statement string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fillCounters(t, repo, 1)
+	change(`UPDATE checkpoints SET position = 9`)
+	if err := book.CatchUp(t.Context(), view); !errors.Is(err, daybook.ErrRestored) {
+		t.Errorf("catching up, ahead of the book: %v", err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	if err := book.Run(ctx, view); !errors.Is(err, daybook.ErrRestored) {
+		t.Errorf("ahead of the book: %v", err)
+	}
+	change(`UPDATE heads SET incarnation = '01a21186-0293-74fb-a39f-d2d2cd369638'`)
+	for _, position := range []string{"5", "6"} { // with something to do, and without
+		change(`UPDATE checkpoints SET position = ` + position)
+		if err := book.CatchUp(t.Context(), view); !errors.Is(err, daybook.ErrRestored) {
+			t.Errorf("at position %s of another incarnation: %v", position, err)
+		}
+	}
+	if _, err := book.Rebuild(t.Context(), view, daybook.RebuildOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.CatchUp(t.Context(), view); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCatchUpOfNothingEnds(t *testing.T) {
+	t.Parallel()
+	book, _ := openTallied(t, newDriver(t))
+	if err := book.CatchUp(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
