@@ -101,7 +101,9 @@ func (v *View[K, R]) table(name string) Table {
 
 // SQLName is what the live generation of the view is called in SQL: the names of book and
 // view, in lower case, with '_' for what is neither letter nor digit. On PostgreSQL it is in the
-// schema daybook_views.
+// schema daybook_views; and a transaction there that holds a snapshot (REPEATABLE READ) looks
+// the name up as it is now: one that has begun before a switch finds the new generation, and
+// in it only what its snapshot shows, which may be nothing.
 func (v *View[K, R]) SQLName(book *Book) string { return tableName(book.name, v.Name) }
 
 // maxBookPart is how much of a book's name goes into names of tables, which have at most

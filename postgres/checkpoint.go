@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"strings"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -62,8 +64,14 @@ func putCheckpoint(book daybook.BookID, c daybook.Checkpoint) (query string, arg
 	}
 	return query, []any{
 		int64(book), c.Projection, c.Generation, string(c.Kind), string(c.State), c.Declared[:], c.Table, c.Position, c.RecordedAt,
-		uuidParam(c.Incarnation), c.Paused, c.Failed, c.Failure, c.Rate, uuidParam(c.Runner), c.Revision, c.Version, c.Shape,
+		uuidParam(c.Incarnation), c.Paused, c.Failed, storable(c.Failure), c.Rate, uuidParam(c.Runner), c.Revision, c.Version, c.Shape,
 	}
+}
+
+// storable is text as the server can keep it: what goes wrong may be said in any bytes, and
+// must not be lost over it.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 func queueState(trip *pgx.Batch, book daybook.BookID, state *daybook.BookState) {

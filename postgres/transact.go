@@ -90,7 +90,7 @@ func (tx *transaction) DropCheckpoint(ctx context.Context, c daybook.Checkpoint)
 }
 
 func (tx *transaction) PutSkip(ctx context.Context, s daybook.Skip) error {
-	_, err := tx.one(ctx, "put skip", putSkipSQL, int64(tx.book), s.Projection, s.Position, s.Reason)
+	_, err := tx.one(ctx, "put skip", putSkipSQL, int64(tx.book), s.Projection, s.Position, storable(s.Reason))
 	return err
 }
 

@@ -32,7 +32,7 @@ func put(t testing.TB, db *DB, book daybook.BookID, c daybook.Checkpoint) (writt
 	return written
 }
 
-func TestCheckpoints(t *testing.T) { //nolint:funlen // sub-tests that share what the ones before have written
+func TestCheckpoints(t *testing.T) {
 	t.Parallel()
 	db, book, conn := openBook(t)
 	other, err := db.OpenBook(t.Context(), "other")
@@ -51,18 +51,9 @@ func TestCheckpoints(t *testing.T) { //nolint:funlen // sub-tests that share wha
 	for i := range want {
 		want[i].Revision = 1
 	}
-	ignore := cmpopts.IgnoreFields(daybook.Checkpoint{}, "UpdatedAt")
 	list := func(projection string, want ...daybook.Checkpoint) {
 		t.Helper()
-		got, err := db.Checkpoints(t.Context(), book, projection)
-		if diff := cmp.Diff(want, got, ignore); diff != "" || err != nil {
-			t.Errorf("checkpoints of %q differ: %s, error %v", projection, diff, err)
-		}
-		for _, c := range got {
-			if age := time.Since(c.UpdatedAt); c.UpdatedAt.Location() != time.UTC || age > time.Hour || age < -time.Hour {
-				t.Errorf("updated at %s", c.UpdatedAt)
-			}
-		}
+		wantCheckpoints(t, db, book, projection, want)
 	}
 	list("", want...)
 	list("a", first1(first), first1(second))
@@ -106,25 +97,41 @@ func TestCheckpoints(t *testing.T) { //nolint:funlen // sub-tests that share wha
 		})
 		list("a", first1(second))
 	})
-	t.Run("two are not live or building at once", func(t *testing.T) {
-		for _, state := range []daybook.GenerationState{daybook.GenerationLive, daybook.GenerationBuilding} {
-			err := db.Transact(t.Context(), book, false, func(ctx context.Context, tx daybook.DriverTx) error {
-				for generation := range int64(2) {
-					c := checkpoint("twice", generation+1)
-					c.State = state
-					if _, err := tx.PutCheckpoint(ctx, c); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			if sqlState(err) != codeUnique || strings.Contains(err.Error(), "the event or its place") {
-				t.Errorf("error is %v", err)
-			}
-		}
-	})
 	if n := value[int64](t, conn, `SELECT count(*) FROM daybook.checkpoints WHERE book_id = $1`, int64(other)); n != 3 {
 		t.Errorf("the other book has %d checkpoints", n)
+	}
+}
+
+func wantCheckpoints(t testing.TB, db *DB, book daybook.BookID, projection string, want []daybook.Checkpoint) {
+	t.Helper()
+	got, err := db.Checkpoints(t.Context(), book, projection)
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(daybook.Checkpoint{}, "UpdatedAt")); diff != "" || err != nil {
+		t.Errorf("checkpoints of %q differ: %s, error %v", projection, diff, err)
+	}
+	for _, c := range got {
+		if age := time.Since(c.UpdatedAt); c.UpdatedAt.Location() != time.UTC || age > time.Hour || age < -time.Hour {
+			t.Errorf("updated at %s", c.UpdatedAt)
+		}
+	}
+}
+
+func TestOneGenerationIsLiveOrBuilding(t *testing.T) {
+	t.Parallel()
+	db, book, _ := openBook(t)
+	for _, state := range []daybook.GenerationState{daybook.GenerationLive, daybook.GenerationBuilding} {
+		err := db.Transact(t.Context(), book, false, func(ctx context.Context, tx daybook.DriverTx) error {
+			for generation := range int64(2) {
+				c := checkpoint("twice", generation+1)
+				c.State = state
+				if _, err := tx.PutCheckpoint(ctx, c); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if sqlState(err) != codeUnique || strings.Contains(err.Error(), "the event or its place") {
+			t.Errorf("error is %v", err)
+		}
 	}
 }
 
@@ -166,7 +173,7 @@ func TestSkips(t *testing.T) {
 	})
 }
 
-func TestTransact(t *testing.T) { //nolint:funlen // sub-tests that share what the ones before have written
+func TestTransact(t *testing.T) {
 	t.Parallel()
 	errSpoilt := errors.New("spoilt")
 	db, book, conn := openBook(t)
@@ -233,6 +240,12 @@ func TestTransact(t *testing.T) { //nolint:funlen // sub-tests that share what t
 			t.Errorf("the state is %+v", state)
 		}
 	})
+}
+
+func TestTransactRefuses(t *testing.T) {
+	t.Parallel()
+	db, book, _ := openBook(t)
+	transactOn(t, db, book, true, func(ctx context.Context, tx daybook.DriverTx) error { return tx.SetInline(ctx, 1) })
 	t.Run("the revision of the inline projections only goes up", func(t *testing.T) {
 		for _, revision := range []int64{0, 1} {
 			err := db.Transact(t.Context(), book, true, func(ctx context.Context, tx daybook.DriverTx) error { return tx.SetInline(ctx, revision) })
