@@ -94,7 +94,9 @@ func TestASubscriptionGivesUpAfterSoManyAttempts(t *testing.T) {
 		}
 	}
 	stop()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run ended with %v", err)
+	}
 	if tries[1] != 1 || tries[2] != 3 || tries[3] != 1 {
 		t.Errorf("tried %v, want the second 1 time and then 2 times by another one, and the others once", tries)
 	}

@@ -116,7 +116,7 @@ var projectionMutants = []mutant{
 // overAnyOther writes checkpoints without a look at the revision.
 func overAnyOther(f *faultyTx) {
 	f.put = func(ctx context.Context, c daybook.Checkpoint) (bool, error) {
-		there, err := f.DriverTx.Checkpoints(ctx, c.Projection)
+		there, err := f.Checkpoints(ctx, c.Projection)
 		if err != nil {
 			return false, err
 		}

@@ -193,6 +193,18 @@ func drawRow(t *rapid.T) mixedRow {
 	return row
 }
 
+// drawChanges draws what an event does, to each row once.
+func drawChanges(t *rapid.T) (changes []change) {
+	seen := map[mixedKey]bool{}
+	for range rapid.IntRange(0, 5).Draw(t, "keys") {
+		c := change{key: drawKey(t), row: drawRow(t), drop: rapid.IntRange(0, 3).Draw(t, "drop") == 0}
+		if !seen[c.key] {
+			changes, seen[c.key] = append(changes, c), true
+		}
+	}
+	return changes
+}
+
 // rowsOfAnyKind lets random events write, drop and write again rows of a view that has a
 // column of every kind, inline and behind, and compares them with a map.
 func rowsOfAnyKind(s *scene) {
@@ -231,13 +243,7 @@ func rowsOfAnyKind(s *scene) {
 		model, history := map[mixedKey]mixedRow{}, []map[mixedKey]mixedRow{{}}
 		for n := range rapid.IntRange(1, 8).Draw(t, "events") {
 			text := fmt.Sprint("event ", n)
-			seen := map[mixedKey]bool{}
-			for range rapid.IntRange(0, 5).Draw(t, "keys") {
-				c := change{key: drawKey(t), row: drawRow(t), drop: rapid.IntRange(0, 3).Draw(t, "drop") == 0}
-				if seen[c.key] {
-					continue
-				}
-				seen[c.key] = true
+			for _, c := range drawChanges(t) {
 				mu.Lock()
 				changes[text] = append(changes[text], c)
 				mu.Unlock()

@@ -133,7 +133,7 @@ func readersDuringRebuilds(s *scene) {
 		others.Go(func() {
 			for before := int64(0); ctx.Err() == nil && !s.Failed(); {
 				var lines, last int64
-				for _, row := range found(s, view, books[1]) {
+				for _, row := range found(s, view, books[1]) { //nolint:contextcheck // a check has its test's context
 					lines, last = lines+row.Lines, max(last, row.LastPosition)
 				}
 				s.wholeLedger("View.Find in "+view.Name, lines, last, before)
@@ -143,7 +143,7 @@ func readersDuringRebuilds(s *scene) {
 		others.Go(func() {
 			for before := int64(0); ctx.Err() == nil && !s.Failed(); {
 				var lines, last int64
-				err := s.drivers[1].Transact(s.Context(), s.id, false, func(ctx context.Context, tx daybook.DriverTx) error {
+				err := s.drivers[1].Transact(s.Context(), s.id, false, func(ctx context.Context, tx daybook.DriverTx) error { //nolint:contextcheck // a check has its test's context
 					return tx.SQL().QueryRowContext(ctx, `SELECT coalesce(CAST(sum(lines) AS BIGINT), 0), coalesce(max(last_position), 0) FROM `+view.SQLName(s.book)+` WHERE lines > $1`, 0).Scan(&lines, &last)
 				})
 				if err != nil {

@@ -67,7 +67,7 @@ func (h *handTx) within(ctx context.Context) context.Context {
 func (h *handTx) ready(ctx context.Context) error {
 	switch {
 	case h.ended.Err() != nil:
-		return context.Cause(h.ended)
+		return context.Cause(h.ended) //nolint:contextcheck // it is as long as the transaction, and no call's
 	case h.lease.busy():
 		return errRowsOpen
 	}
