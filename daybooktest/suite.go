@@ -215,7 +215,7 @@ var checks = []check{
 	{"I18: a rebuild that wakes up too late has no effect", rebuildTakenOver},
 	{"I18: what is declared otherwise is made anew, unless that waits for a command", changedDeclarations},
 
-	{"I14, I15 and I16: a view at every point is the fold of a prefix, with copies and without", pastViews},
+	{"I14, I15 and I16: a view at every point is the fold of the events up to it, with copies and without", pastViews},
 	{"who waits for a projection reads his own writes", ownWrites},
 	{"I17: rows of every kind of column agree with a map", rowsOfAnyKind},
 }
