@@ -172,8 +172,7 @@ func (a *appending) guess(ctx context.Context, plan *daybook.Placement) ([]daybo
 // guessParams returns the statement that writes a guess, and its parameters.
 func guessParams(book daybook.BookID, inline int64, plan *daybook.Placement) (sql string, params []any, err error) {
 	if len(plan.Rows) > 1 {
-		params, err = appendParams(book, inline, nil, plan.Rows, plan.After)
-		return appendSQL, params, err
+		return appendSQL, appendParams(book, inline, nil, plan.Rows, plan.After), nil
 	}
 	row := &plan.Rows[0]
 	metadata, err := row.Metadata.MarshalJSON()
@@ -297,16 +296,12 @@ func timeParam(t time.Time) pgtype.Timestamptz {
 // acknowledged, what was committed before it is as safe as any acknowledged append,
 // on this server and on the standbys it waits for.
 func (a *appending) writeAndCommit(ctx context.Context, head int64, rows []daybook.Recorded) (placed place, err error) {
-	params, err := appendParams(a.book, a.inline.Revision, &head, rows, nil)
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return place{}, err
 	}
 	var trip pgx.Batch
 	if len(rows) > 0 {
-		trip.Queue(appendSQL, params...).QueryRow(placed.scan)
+		trip.Queue(appendSQL, appendParams(a.book, a.inline.Revision, &head, rows, nil)...).QueryRow(placed.scan)
 	} else {
 		trip.Queue(fenceSQL, int64(a.book), pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}).QueryRow(placed.scan)
 	}
@@ -319,36 +314,6 @@ func (a *appending) writeAndCommit(ctx context.Context, head int64, rows []daybo
 
 // appendParams returns the parameters of appendSQL; head is nil where it is not
 // known, after as in [daybook.Placement].
-func appendParams(book daybook.BookID, inline int64, head *int64, rows []daybook.Recorded, after map[daybook.UUID]daybook.UUID) ([]any, error) {
-	n := len(rows)
-	var (
-		aggregateTypes  = make(pgtype.FlatArray[string], n)
-		aggregateIDs    = make(pgtype.FlatArray[pgtype.UUID], n)
-		sequenceNumbers = make(pgtype.FlatArray[int64], n)
-		eventIDs        = make(pgtype.FlatArray[pgtype.UUID], n)
-		eventTypes      = make(pgtype.FlatArray[string], n)
-		schemaVersions  = make(pgtype.FlatArray[int64], n)
-		payloads        = make(pgtype.FlatArray[[]byte], n)
-		metadatas       = make(pgtype.FlatArray[[]byte], n)
-		occurredAts     = make(pgtype.FlatArray[pgtype.Timestamptz], n)
-		afters          = make(pgtype.FlatArray[pgtype.UUID], n)
-	)
-	for i, row := range rows {
-		metadata, err := row.Metadata.MarshalJSON()
-		if err != nil {
-			return nil, fmt.Errorf("metadata of event %s: %w", row.EventID, err)
-		}
-		aggregateTypes[i], aggregateIDs[i] = row.Aggregate.Type, uuidParam(row.Aggregate.ID)
-		sequenceNumbers[i] = row.SequenceNumber
-		eventIDs[i], eventTypes[i], schemaVersions[i] = uuidParam(row.EventID), row.EventType, int64(row.SchemaVersion)
-		payloads[i], metadatas[i] = row.Payload, metadata
-		occurredAts[i] = timeParam(row.OccurredAt)
-		if id, rests := after[row.Aggregate.ID]; rests {
-			afters[i] = uuidParam(id)
-		}
-	}
-	return []any{
-		int64(book), inline, head, aggregateTypes, aggregateIDs, sequenceNumbers, eventIDs, eventTypes,
-		schemaVersions, payloads, metadatas, occurredAts, afters,
-	}, nil
+func appendParams(book daybook.BookID, inline int64, head *int64, rows []daybook.Recorded, after map[daybook.UUID]daybook.UUID) []any {
+	return append([]any{int64(book), inline, head}, columnsOf(rows, after)...)
 }

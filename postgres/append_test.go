@@ -20,11 +20,7 @@ const codeNull = "23502"
 // call calls daybook.append as any program could, in a transaction of its own.
 func call(t *testing.T, conn *pgx.Conn, book daybook.BookID, head int64, rows ...daybook.Recorded) error {
 	t.Helper()
-	params, err := appendParams(book, 0, &head, rows, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = conn.Exec(t.Context(), appendSQL, params...)
+	_, err := conn.Exec(t.Context(), appendSQL, appendParams(book, 0, &head, rows, nil)...)
 	return err
 }
 
@@ -158,10 +154,7 @@ func TestAppendOneFunction(t *testing.T) {
 func TestAppendFunctionChecksItsArrays(t *testing.T) {
 	t.Parallel()
 	_, book, conn := openBook(t)
-	params, err := appendParams(book, 0, new(int64(0)), []daybook.Recorded{row(account(), 1), row(account(), 1)}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	params := appendParams(book, 0, new(int64(0)), []daybook.Recorded{row(account(), 1), row(account(), 1)}, nil)
 	for i, array := range []string{"text[]", "uuid[]", "bigint[]", "uuid[]", "text[]", "integer[]", "jsonb[]", "jsonb[]", "timestamptz[]", "uuid[]"} {
 		given := fmt.Sprintf("$%d", i+4)
 		typed := given + "::" + array

@@ -118,6 +118,10 @@ func parse(dsn string) (config *pgxpool.Config, lossAllowed bool, err error) {
 			params[name] = value
 		}
 	}
+	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		takeColumns(conn.TypeMap())
+		return nil
+	}
 	config.ConnConfig.OnNotice = func(conn *pgconn.PgConn, notice *pgconn.Notice) {
 		if notice.SeverityUnlocalized == "WARNING" {
 			conn.CustomData()[warned] = notice.Message

@@ -39,10 +39,7 @@ func (a *appending) guessInline(ctx context.Context, plan *daybook.Placement) ([
 // lockedInline is guessInline for what [daybook.Plan] has decided behind head, in the
 // transaction that has locked it.
 func (a *appending) lockedInline(ctx context.Context, head int64, plan *daybook.Placement) ([]daybook.Outcome, error) {
-	params, err := appendParams(a.book, a.inline.Revision, &head, plan.Rows, nil)
-	if err != nil {
-		return nil, err
-	}
+	params := appendParams(a.book, a.inline.Revision, &head, plan.Rows, nil)
 	placed, loaded, err := a.writeAndLoad(ctx, new(pgx.Batch), appendSQL, params, plan.Rows)
 	if err != nil {
 		return nil, err
