@@ -148,26 +148,23 @@ func (b *Book) handHalves(ctx context.Context, batch []Append) ([]Outcome, error
 
 // encode checks entries and brings them to the form the engine stores.
 func (b *Book) encode(entries []Entry) (out sizedAppend, err error) {
-	seen := map[UUID]bool{}
-	ids := map[UUID]bool{}
+	var seen, ids idSet
 	for _, entry := range entries {
 		if err := errors.Join(entry.Aggregate.check(), entry.Expected.check()); err != nil {
 			return out, err
 		}
-		if seen[entry.Aggregate.ID] {
+		if !seen.add(entry.Aggregate.ID) {
 			return out, invalid("entries", "%s is there twice: put its events into one entry", entry.Aggregate)
 		}
-		seen[entry.Aggregate.ID] = true
 		encoded := EncodedEntry{Aggregate: entry.Aggregate, Expected: entry.Expected, Events: make([]Recorded, 0, len(entry.Events))}
 		for _, event := range entry.Events {
 			rec, err := b.encodeEvent(event, &out.sizes)
 			if err != nil {
 				return out, fmt.Errorf("%s: %w", entry.Aggregate, err)
 			}
-			if ids[rec.EventID] {
+			if !ids.add(rec.EventID) {
 				return out, invalid("event.id", "%s is there twice in one append: every event needs its own", rec.EventID)
 			}
-			ids[rec.EventID] = true
 			encoded.Events = append(encoded.Events, rec)
 		}
 		out.Entries = append(out.Entries, encoded)
@@ -176,6 +173,26 @@ func (b *Book) encode(entries []Entry) (out sizedAppend, err error) {
 		return out, invalid("entries", "nothing to append: give at least one entry with one event")
 	}
 	return out, nil
+}
+
+// idSet is the ids that have been met. Most appends have a single one, which needs no map.
+type idSet struct {
+	first  UUID
+	others map[UUID]bool
+}
+
+// add reports whether id, which is not zero, is new, and adds it.
+func (s *idSet) add(id UUID) bool {
+	switch {
+	case s.first.IsZero():
+		s.first = id
+		return true
+	case s.others == nil:
+		s.others = map[UUID]bool{s.first: true}
+	}
+	known := s.others[id]
+	s.others[id] = true
+	return !known
 }
 
 func (b *Book) encodeEvent(event Event, size *sizes) (Recorded, error) {
@@ -223,15 +240,15 @@ type sizes struct{ events, bytes int64 }
 func (s *sizes) add(payload, metadata int) error {
 	s.events++
 	s.bytes += int64(payload) + int64(metadata)
-	for _, limit := range []TooLargeError{
-		{"events in one append", MaxEventsPerAppend, s.events},
-		{"bytes of payload in one event", MaxEventBytes, int64(payload)},
-		{"bytes of metadata in one event", MaxMetadataBytes, int64(metadata)},
-		{"bytes of payload and metadata in one append", MaxAppendBytes, s.bytes},
-	} {
-		if limit.Got > limit.Limit {
-			return &limit
-		}
+	switch {
+	case s.events > MaxEventsPerAppend:
+		return &TooLargeError{"events in one append", MaxEventsPerAppend, s.events}
+	case payload > MaxEventBytes:
+		return &TooLargeError{"bytes of payload in one event", MaxEventBytes, int64(payload)}
+	case metadata > MaxMetadataBytes:
+		return &TooLargeError{"bytes of metadata in one event", MaxMetadataBytes, int64(metadata)}
+	case s.bytes > MaxAppendBytes:
+		return &TooLargeError{"bytes of payload and metadata in one append", MaxAppendBytes, s.bytes}
 	}
 	return nil
 }

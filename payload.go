@@ -75,23 +75,43 @@ func checkTokens(field string, payload []byte) error {
 
 // isPlain reports whether payload, which an encoder has made, can hold nothing that
 // checkIJSON refuses: no number of 16 digits or with an exponent, and no escape that could
-// be U+0000. It looks at bytes and takes text for numbers, so it may say no without need;
-// every event is written through it, and nearly every one is plain.
+// be U+0000. It looks at bytes, so it may say no without need; every event is written
+// through it, and nearly every one is plain.
 func isPlain(payload []byte) bool {
+	if bytes.IndexByte(payload, '\\') >= 0 {
+		return false
+	}
+	for { // without escapes, text is from one quotation mark to the next
+		values, text, found := bytes.Cut(payload, quotationMark)
+		if !hasPlainNumbers(values) {
+			return false
+		}
+		if !found {
+			return true
+		}
+		if _, payload, found = bytes.Cut(text, quotationMark); !found {
+			return false
+		}
+	}
+}
+
+var quotationMark = []byte{'"'}
+
+// hasPlainNumbers reports whether JSON without text has no number of 16 digits, those of
+// its fraction among them, or with an exponent.
+func hasPlainNumbers(values []byte) bool {
 	digits := 0
-	for _, c := range payload {
+	for _, c := range values {
 		switch {
 		case '0' <= c && c <= '9':
 			if digits++; digits == len("9007199254740991") {
 				return false
 			}
-			continue
-		case c == '\\' || digits > 0 && (c == 'e' || c == 'E'):
+		case digits > 0 && (c == 'e' || c == 'E'):
 			return false
-		case c == '.' && digits > 0:
-			continue // the digits of a fraction count as well
+		case c != '.':
+			digits = 0
 		}
-		digits = 0
 	}
 	return true
 }

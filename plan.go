@@ -59,6 +59,7 @@ func Plan(batch []Append, s Survey) *Placement {
 	}
 	p := &planner{survey: s, placed: make(map[UUID]int, events)}
 	p.out.Rows = make([]Recorded, 0, events)
+	p.out.decisions = make([]decision, 0, len(batch))
 	for _, a := range batch {
 		p.out.decisions = append(p.out.decisions, p.decide(a))
 	}
@@ -76,8 +77,8 @@ func Plan(batch []Append, s Survey) *Placement {
 // belief is no number, for a guard, and where an append would be refused. Its ids may be recorded, so that it
 // is a retry, and writing the rows of others does not tell.
 func Guess(batch []Append) (p *Placement, ok bool) {
-	s := Survey{Aggregates: map[UUID]AggregateHead{}}
-	after := map[UUID]UUID{}
+	s := Survey{Aggregates: make(map[UUID]AggregateHead, len(batch))}
+	var after map[UUID]UUID
 	for _, a := range batch {
 		for _, entry := range a.Entries {
 			id := entry.Aggregate.ID
@@ -91,9 +92,13 @@ func Guess(batch []Append) (p *Placement, ok bool) {
 				return nil, false
 			}
 			s.Aggregates[id] = AggregateHead{Type: entry.Aggregate.Type, SequenceNumber: entry.Expected.number, EventID: entry.After}
-			if !entry.After.IsZero() {
-				after[id] = entry.After
+			if entry.After.IsZero() {
+				continue
 			}
+			if after == nil { // few have one
+				after = map[UUID]UUID{}
+			}
+			after[id] = entry.After
 		}
 	}
 	p = Plan(batch, s)
