@@ -121,13 +121,14 @@ func (c column) encode(buf []byte) (out []byte, err error) {
 		if err != nil {
 			return nil, err
 		}
-		length := uint64(null)
+		length := uint32(null)
 		if isNull {
-			buf = value[:at+4]
+			value = value[:at+4]
 		} else {
-			buf, length = value, uint64(len(value)-at-4)
+			length = uint32(len(value) - at - 4) //nolint:gosec // an append is far below 4 GiB
 		}
-		binary.BigEndian.PutUint32(buf[at:], uint32(length)) //nolint:gosec // an append has at most 64 MiB
+		binary.BigEndian.PutUint32(value[at:], length)
+		buf = value
 	}
 	return buf, nil
 }

@@ -139,7 +139,7 @@ func (t *Transfer) received(e daybook.ProjectedEvent, half bank.TransferReceived
 // state tells what there is.
 func (t *Transfer) state() TransferState {
 	switch sent, received := t.SentPosition != 0, t.ReceivedPosition != 0; {
-	case t.Halves > 2 || t.Halves == 2 && !(sent && received):
+	case t.Halves > 2 || t.Halves == 2 && (!sent || !received):
 		return TransferRepeated
 	case !received:
 		return TransferOnlySent

@@ -50,7 +50,7 @@ const mostBooks = 40
 // events gives: now, and at any position of the past.
 func TestEachViewEqualsTheFold(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, driver daybook.Driver) {
+	onBoth(t, func(t *testing.T, driver daybook.Driver) { //nolint:thelper // it is the test itself
 		var books atomic.Int64
 		rapid.Check(t, func(t *rapid.T) {
 			number := books.Add(1)
@@ -142,7 +142,7 @@ func wantPast(t fataler, book *daybook.Book, position int64) {
 // are those of the events.
 func TestBalancesUnderConcurrentWriters(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, driver daybook.Driver) {
+	onBoth(t, func(t *testing.T, driver daybook.Driver) { //nolint:thelper // it is the test itself
 		const accounts, commands = 5, 40
 		programs := []*daybook.Book{openInline(t, driver, "main"), openInline(t, driver, "main")}
 		setUp := daybook.NewRepository(programs[0], bank.Accounts)
@@ -155,7 +155,7 @@ func TestBalancesUnderConcurrentWriters(t *testing.T) {
 		var writers sync.WaitGroup
 		for n := range 8 {
 			repository := daybook.NewRepository(programs[n%2], bank.Accounts)
-			random := rand.New(rand.NewPCG(uint64(n), 7))
+			random := rand.New(rand.NewPCG(uint64(n), 7)) //nolint:gosec // the same rows in every run
 			writers.Go(func() {
 				for range commands {
 					if err := oneCommand(t, repository, random, accounts); err != nil && !errors.Is(err, bank.ErrRefused) {
@@ -218,7 +218,7 @@ func wantOneMoment(t *testing.T, book *daybook.Book) {
 // int64, recorded past the library's own limits.
 func TestAmountsThatCannotBeCounted(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, driver daybook.Driver) {
+	onBoth(t, func(t *testing.T, driver daybook.Driver) { //nolint:thelper // it is the test itself
 		id, err := driver.OpenBook(t.Context(), "main")
 		if err != nil {
 			t.Fatal(err)
