@@ -2,6 +2,7 @@ package daybook_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"math"
 	"sync"
@@ -99,5 +100,62 @@ func TestASubscriptionGivesUpAfterSoManyAttempts(t *testing.T) {
 	}
 	if tries[1] != 1 || tries[2] != 3 || tries[3] != 1 {
 		t.Errorf("tried %v, want the second 1 time and then 2 times by another one, and the others once", tries)
+	}
+}
+
+// A disk may be too full to say how far a subscription is: its letters are not sent again
+// and again meanwhile.
+func TestWhatWasDeliveredIsNotDeliveredAgainWhereTheCheckpointCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	file := newFile(t)
+	book, repo := openTallied(t, openFile(t, file))
+	for range 3 {
+		if _, err := repo.Execute(t.Context(), counterID(1), add{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	execute := func(statement string) {
+		t.Helper()
+		if _, err := pool.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	execute(`CREATE TRIGGER full BEFORE UPDATE ON checkpoints WHEN new.position > old.position BEGIN SELECT RAISE(ABORT, 'no room'); END`)
+
+	var mu sync.Mutex
+	sent := map[int64]int{}
+	letters := &daybook.Subscription{Name: "letters", Deliver: func(_ context.Context, e daybook.ProjectedEvent) error {
+		mu.Lock()
+		defer mu.Unlock()
+		sent[e.Position]++
+		return nil
+	}}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- book.Run(ctx, letters) }()
+	for failed := false; !failed; {
+		list, err := book.Projections(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed = len(list) == 1 && list[0].Failed == 1
+	}
+	execute(`DROP TRIGGER full`)
+	for book.WaitFor(t.Context(), "letters", 3) != nil { // until it has got room
+		if t.Context().Err() != nil {
+			t.Fatal(t.Context().Err())
+		}
+	}
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run ended with %v", err)
+	}
+	if sent[1] != 1 || sent[2] != 1 || sent[3] != 1 {
+		t.Errorf("sent %v, want each once", sent)
 	}
 }

@@ -52,7 +52,7 @@ func (s *Subscription) declaration() (*declaration, error) {
 // without one, so that what was delivered is not delivered again without need.
 func (w *worker) deliver(ctx context.Context, events []ProjectedEvent) error {
 	done := make(chan error, 1)
-	go func() { done <- w.d.subscription.all(ctx, events) }()
+	go func() { done <- w.deliverAll(ctx, events) }()
 	tick := time.NewTicker(touchPause)
 	defer tick.Stop()
 	var lost error
@@ -76,36 +76,53 @@ func (w *worker) deliver(ctx context.Context, events []ProjectedEvent) error {
 	}
 }
 
-// all delivers events, each worker its own, and returns the error of the first event that
-// has one.
-func (s *Subscription) all(ctx context.Context, events []ProjectedEvent) error {
+// deliverAll delivers events, each worker its own, and returns the error of the first event
+// that has one. What others have delivered behind it is not delivered again when this one is
+// tried again, nor is anything where the checkpoint cannot be written.
+func (w *worker) deliverAll(ctx context.Context, events []ProjectedEvent) error {
+	s := w.d.subscription
 	workers := max(s.Workers, 1)
 	errs := make([]error, workers)
+	delivered := make([][]int64, workers)
 	var wait sync.WaitGroup
 	for i := range workers {
 		wait.Go(func() {
 			for _, e := range events {
-				if errs[i] = s.one(ctx, e, i, workers); errs[i] != nil {
+				if w.delivered[e.Position] {
+					continue
+				}
+				did, err := s.one(ctx, e, i, workers)
+				if errs[i] = err; err != nil {
 					return
+				}
+				if did {
+					delivered[i] = append(delivered[i], e.Position)
 				}
 			}
 		})
 	}
 	wait.Wait()
+	for _, positions := range delivered {
+		for _, position := range positions {
+			w.delivered[position] = true
+		}
+	}
 	return firstOf(errs)
 }
 
-// one delivers an event, if it is this worker's.
-func (s *Subscription) one(ctx context.Context, e ProjectedEvent, worker, workers int) error {
-	return guarded(s.Name, e.Recorded, func() error {
+// one delivers an event, if it is this worker's, and reports whether it did.
+func (s *Subscription) one(ctx context.Context, e ProjectedEvent, worker, workers int) (did bool, err error) {
+	err = guarded(s.Name, e.Recorded, func() error {
 		if workers > 1 && hashText(s.Partition(e))%uint64(workers) != uint64(worker) { //nolint:gosec // neither is negative
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		did = true
 		return s.Deliver(ctx, e)
 	})
+	return did, err
 }
 
 // giveUp records that an event is passed over which has been tried for the last time, and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"sync"
 	"time"
@@ -39,14 +40,16 @@ type worker struct {
 	position int64          // up to where events are in the rows in memory
 	bulk     bool           // rows are written seldom
 	skips    map[int64]bool // events to pass over
-	wrote    time.Time      // when the checkpoint was written
-	flushed  time.Time      // when rows were
-	goal     int64          // of the advance under way
-	progress func(position, goal int64)
+	// delivered are the events behind the checkpoint that a subscription has delivered.
+	delivered map[int64]bool
+	wrote     time.Time // when the checkpoint was written
+	flushed   time.Time // when rows were
+	goal      int64     // of the advance under way
+	progress  func(position, goal int64)
 }
 
 func newWorker(b *Book, d *declaration, at Checkpoint) *worker {
-	w := &worker{book: b, d: d, at: at, position: at.Position, wrote: now(), flushed: now()}
+	w := &worker{book: b, d: d, at: at, position: at.Position, delivered: map[int64]bool{}, wrote: now(), flushed: now()}
 	if d.table != nil {
 		w.fold = d.fold(d.table(b.name, at.Generation))
 	}
@@ -236,6 +239,7 @@ func (w *worker) save(ctx context.Context, to Head, work func(ctx context.Contex
 func (w *worker) saved(c Checkpoint) {
 	c.Revision++
 	w.at, w.position, w.wrote, w.flushed = c, c.Position, now(), now()
+	maps.DeleteFunc(w.delivered, func(position int64, _ bool) bool { return position <= c.Position })
 	w.book.bell.ring() // for those in WaitFor
 }
 

@@ -117,7 +117,10 @@ func deliveredInParts(s *scene) {
 	if box.try[31] < 2 {
 		s.Errorf("the event that could not be delivered was tried %d times", box.try[31])
 	}
-	first, _ := box.received()
+	first, again := box.received()
+	if again != 0 {
+		s.Errorf("%d events were delivered again, because another one was not", again)
+	}
 	for _, id := range ids {
 		var got []daybook.Recorded
 		for _, rec := range first {
