@@ -112,8 +112,12 @@ func isProjectionName(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
-// fingerprint is what a generation is made by.
+// fingerprint is what a generation is made by. A subscription that wants other events is
+// the same one: what it has delivered, it does not deliver again.
 func (d *declaration) fingerprint() Fold {
+	if d.subscription != nil {
+		return sha256.Sum256(fmt.Appendf(nil, "projection 1\n%s\n%s", d.name, d.shape))
+	}
 	return sha256.Sum256(fmt.Appendf(nil, "projection 1\n%s\nversion %d\nevents %q\n%s", d.name, d.version, d.eventTypes, d.shape))
 }
 

@@ -133,6 +133,26 @@ func deliveredInParts(s *scene) {
 	}
 }
 
+// deliveredOthers changes what a subscription wants. What it has delivered must not come
+// again.
+func deliveredOthers(s *scene) {
+	id := newAggregate()
+	records := s.append(entry(id, daybook.NoEvents(), "1", "2"))
+	box := &mailbox{}
+	s.catchUp(0, &daybook.Subscription{Name: "mail", Deliver: box.deliver, EventTypes: []string{"Marked"}})
+	s.catchUp(0, &daybook.Subscription{Name: "mail", Deliver: box.deliver, EventTypes: []string{"Noted"}})
+	if len(box.got) != 0 {
+		s.Errorf("delivered %v, which it did not want at the time", box.got)
+	}
+	more := s.append(entry(id, daybook.Any(), "3"))
+	s.catchUp(0, &daybook.Subscription{Name: "mail", Deliver: box.deliver, EventTypes: []string{"Noted", "Marked"}, Workers: 2, Partition: func(daybook.ProjectedEvent) string { return "" }})
+	s.catchUp(1, &daybook.Subscription{Name: "mail", Deliver: box.deliver})
+	s.same("what was delivered behind "+fmt.Sprint(records[1].Position), box.got, more)
+	if p := s.statusOf("mail"); p.Generation != 1 {
+		s.Errorf("it is generation %d, want the first one", p.Generation)
+	}
+}
+
 // deadLetters gives up an event after two attempts, and waits at another for ever.
 func deadLetters(s *scene) {
 	id := newAggregate()

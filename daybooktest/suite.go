@@ -206,6 +206,7 @@ var checks = []check{
 	{"I12: an event that is passed over is, in every rebuild too", skipsArePassed},
 	{"I12: a subscription delivers every event, in order", deliveredInOrder},
 	{"I12: a subscription with several workers keeps the order of each part", deliveredInParts},
+	{"I12: a subscription that wants other events goes on where it is", deliveredOthers},
 	{"I12: a subscription that gives up an event records that", deadLetters},
 
 	{"I17: a rebuild equals the live read model, twice, and there is a way back", rebuiltEqualsLive},
