@@ -98,11 +98,20 @@ func (d *declaration) createIn(ctx context.Context, tx DriverTx, b *Book, number
 func belongs(c Checkpoint, state BookState) error {
 	switch {
 	case c.Position > state.Position:
-		return fmt.Errorf("%w: projection %s is at position %d and the book ends at %d: rebuild it", ErrRestored, c.Projection, c.Position, state.Position)
+		return fmt.Errorf("%w: projection %s is at position %d and the book ends at %d: %s", ErrRestored, c.Projection, c.Position, state.Position, remedy(c.Kind))
 	case c.Position > 0 && c.Incarnation != state.Incarnation:
-		return fmt.Errorf("%w: projection %s was made from another incarnation of it: rebuild it", ErrRestored, c.Projection)
+		return fmt.Errorf("%w: projection %s was made from another incarnation of it: %s", ErrRestored, c.Projection, remedy(c.Kind))
 	}
 	return nil
+}
+
+// remedy is what to do with a projection that does not belong to the book. A subscription
+// cannot be rebuilt.
+func remedy(kind ProjectionKind) string {
+	if kind == KindSubscription {
+		return "what it has delivered of the other one is out: drop it, and let it begin again with Since"
+	}
+	return "rebuild it"
 }
 
 // claim makes runner the one who works on c, and returns a worker that does.

@@ -27,7 +27,7 @@ type Inline []Projector
 
 func (i Inline) setBook(b *Book) error {
 	for _, p := range i {
-		d, err := p.declaration()
+		d, err := b.declarationOf(p)
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ type Projection struct {
 	// Version is to be raised when what Apply makes of events changes: the read model is
 	// then made anew, as a further generation.
 	Version int
-	// EventTypes, where set, are the only events it wants.
+	// EventTypes, where set, are the only events it wants, by their names in the registry.
 	EventTypes []string
 	// Setup makes the tables of a generation, where there are none. Switch makes it what
 	// readers see, such as by a view with a fixed name; Drop removes it. Each may be nil,
@@ -88,6 +88,21 @@ type declaration struct {
 	apply                   func(ctx context.Context, tx Tx, page Page) error
 
 	subscription *Subscription // or it is one
+}
+
+// declarationOf is what p declares, for this book: an event type that the registry does not
+// have could never be taken, and is a misspelt one.
+func (b *Book) declarationOf(p Projector) (*declaration, error) {
+	d, err := p.declaration()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range d.eventTypes {
+		if b.registry.byName[name] == nil {
+			return nil, invalid("projection "+d.name, "wants the event type %s, and the registry of the book has none of that name", quote(name))
+		}
+	}
+	return d, nil
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -345,4 +346,26 @@ func TestChangedView(t *testing.T) {
 		t.Error(err)
 	}
 	wantTally(t, again, old, 3, 23+30+37+44+2)
+}
+
+// A name that no event has selects none: the read model would be empty for ever, and nobody
+// would know why.
+func TestAMisspeltEventTypeIsRefused(t *testing.T) {
+	t.Parallel()
+	driver := newDriver(t)
+	book, _ := openTallied(t, driver)
+	view := newTallies()
+	view.EventTypes = []string{"Added", "Aded"}
+	_, openErr := daybook.Open(t.Context(), driver, "main", counterEvents, daybook.Inline{view})
+	over, cancel := context.WithCancel(t.Context())
+	cancel() // or Run would not end
+	_, rebuildErr := book.Rebuild(t.Context(), view, daybook.RebuildOptions{})
+	for what, err := range map[string]error{
+		"Open": openErr, "Rebuild": rebuildErr, "Run": book.Run(over, view), "CatchUp": book.CatchUp(t.Context(), view),
+		"a subscription": book.CatchUp(t.Context(), &daybook.Subscription{Name: "letters", EventTypes: []string{"Aded"}, Deliver: func(context.Context, daybook.ProjectedEvent) error { return nil }}),
+	} {
+		if !errors.Is(err, daybook.ErrInvalid) || !strings.Contains(err.Error(), `"Aded"`) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }

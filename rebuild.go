@@ -40,7 +40,7 @@ type Rebuilt struct {
 // and else removed. One that another process is at is [ErrProjectionBusy]. An event that the
 // projection cannot take is a [*ProjectionError]; Rebuild can then be called again.
 func (b *Book) Rebuild(ctx context.Context, p Projector, o RebuildOptions) (*Rebuilt, error) {
-	d, err := p.declaration()
+	d, err := b.declarationOf(p)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func (b *Book) run(ctx context.Context, projectors []Projector, until *Head) err
 	runners := make([]*runner, len(projectors))
 	names := map[string]bool{}
 	for i, p := range projectors {
-		d, err := p.declaration()
+		d, err := b.declarationOf(p)
 		if err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func (r *runner) turn(ctx context.Context) (pause time.Duration, err error) {
 		head = *r.until
 	}
 	if r.w.at.Position > head.Position {
-		return 0, fmt.Errorf("%w: projection %s is at position %d and the book ends at %d: rebuild it", ErrRestored, r.d.name, r.w.at.Position, head.Position)
+		return 0, fmt.Errorf("%w: projection %s is at position %d and the book ends at %d: %s", ErrRestored, r.d.name, r.w.at.Position, head.Position, remedy(r.d.behind()))
 	}
 	if r.w.at.Position == head.Position {
 		return touchPause, r.w.touch(ctx)

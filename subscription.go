@@ -18,8 +18,8 @@ import (
 type Subscription struct {
 	// Name is the subscription's in the book: 1 to 32 of a-z, 0-9 and '_', the first a letter.
 	Name string
-	// EventTypes, where set, are the only events it wants. With others, it goes on from where
-	// it is.
+	// EventTypes, where set, are the only events it wants, by their names in the registry. With
+	// others, it goes on from where it is.
 	EventTypes []string
 	// Deliver takes one event. A context that ends says that the program does.
 	Deliver func(ctx context.Context, e ProjectedEvent) error

@@ -29,7 +29,7 @@ type View[K comparable, R any] struct {
 	// Version is to be raised when Keys or Evolve change what they make of events: the
 	// view is then made anew, as a further generation. A change of columns says so itself.
 	Version int
-	// EventTypes, where set, are the only events it wants.
+	// EventTypes, where set, are the only events it wants, by their names in the registry.
 	EventTypes []string
 	// Keys returns the keys of the rows that an event touches, each once.
 	Keys func(e ProjectedEvent) []K

@@ -74,8 +74,8 @@ func (s *viewShape) rowQuery(table string, q ViewQuery) (RowQuery, error) {
 		if i < 0 {
 			return out, invalid("query.where", "there is no column %s", quote(condition.Column))
 		}
-		if condition.Op < Equal || condition.Op > Contains || condition.Op == Contains && s.columns[i].Type != TextColumn {
-			return out, invalid("query.where", "column %s cannot be compared so", condition.Column)
+		if !s.columns[i].Type.has(condition.Op) {
+			return out, invalid("query.where", "column %s cannot be compared so: Op is none, or not one for its type", condition.Column)
 		}
 		var err error
 		if condition.Value, err = s.columns[i].comparable(condition.Value); err != nil {
@@ -99,6 +99,20 @@ func (s *viewShape) rowQuery(table string, q ViewQuery) (RowQuery, error) {
 		}
 	}
 	return out, nil
+}
+
+// has reports whether values of a type can be compared so, with the same answer on every
+// engine.
+func (t ColumnType) has(op Op) bool {
+	switch op {
+	case Equal, NotEqual:
+		return true
+	case Less, LessOrEqual, Greater, GreaterOrEqual:
+		return t != JSONColumn
+	case Contains:
+		return t == TextColumn
+	}
+	return false
 }
 
 // comparable brings a value to what the column holds. It may be of the type of the

@@ -64,6 +64,8 @@ func (s *viewShape) check() error {
 		switch {
 		case !isColumnName(column.Name):
 			return invalid("column", "%s is not a name: %s", quote(column.Name), columnRule)
+		case slices.Contains(systemColumns, column.Name):
+			return invalid("column", "%s is a column that PostgreSQL has in every table: give it another name by a tag `db:\"name\"`", column.Name)
 		case seen[column.Name]:
 			return invalid("column", "%s is there twice: give one another name by a tag `db:\"name\"`", column.Name)
 		case i < s.key && (column.Null || column.Type == JSONColumn || column.Type == RealColumn):
@@ -92,6 +94,9 @@ const (
 	maxColumnName = 50
 	columnRule    = "use 1 to 50 of a-z, 0-9 and '_', the first a letter"
 )
+
+// systemColumns cannot be declared on PostgreSQL, and so not on SQLite either.
+var systemColumns = []string{"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
 
 func isColumnName(name string) bool {
 	return name != "" && len(name) <= maxColumnName && 'a' <= name[0] && name[0] <= 'z' && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
