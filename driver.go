@@ -72,7 +72,8 @@ type Driver interface {
 	// the commit, returns an error; except for [ErrUnclear], with which all may be. Where
 	// lockHead is set, the head of the book is locked before: nothing is appended until it
 	// has ended. The context that work gets is for its calls of tx. Work is called again
-	// where the transaction has lost to another one.
+	// where the transaction has lost to another one. A panic of work keeps nothing, and
+	// reaches the caller.
 	Transact(ctx context.Context, book BookID, lockHead bool, work func(ctx context.Context, tx DriverTx) error) error
 
 	// Pin takes a snapshot of what projections keep, and of the events, to read from.

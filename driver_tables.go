@@ -19,7 +19,8 @@ type Tx interface {
 // The zero InlineWork is for a book that has none.
 type InlineWork struct {
 	// Revision must be that of the book, [BookState].Inline: else the engine writes
-	// nothing and returns [ErrInlineChanged]. It looks while it holds the lock of the head.
+	// nothing and returns [ErrInlineChanged], also where all events are recorded already. It
+	// looks while it holds the lock of the head.
 	Revision int64
 	// Keys returns the rows that events touch, so that an engine may load them while it
 	// writes the events. Of these, only the positions and the time of recording may still be
@@ -85,7 +86,7 @@ const (
 	TextColumn    ColumnType = iota + 1 // string
 	IntegerColumn                       // int64
 	BooleanColumn                       // bool
-	RealColumn                          // float64
+	RealColumn                          // float64; NaN is refused with a [*InvalidError]
 	UUIDColumn                          // UUID
 	TimeColumn                          // time.Time, UTC, in microseconds
 	JSONColumn                          // []byte
@@ -252,10 +253,12 @@ type DriverTx interface {
 	DropCheckpoint(ctx context.Context, c Checkpoint) (bool, error)
 	// PutSkip writes s, or nothing where its projection passes over its position already.
 	PutSkip(ctx context.Context, s Skip) error
-	// SetInline moves [BookState].Inline to revision. Only after Transact has locked the head.
+	// SetInline moves [BookState].Inline up to revision. It is an error unless Transact has
+	// locked the head, and where revision does not come after the one there is.
 	SetInline(ctx context.Context, revision int64) error
 
-	// CreateTable makes a table without rows. It fails where something has its name.
+	// CreateTable makes a table without rows. It fails where something has its name. Names
+	// of tables, and those that stand for one, are the database's: all books share them.
 	CreateTable(ctx context.Context, t Table) error
 	// DropTable removes the table, if it is there.
 	DropTable(ctx context.Context, name string) error

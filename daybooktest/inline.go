@@ -328,6 +328,11 @@ func inlineRevisions(s *scene) {
 		return err
 	}
 	at := int64(0)
+	original := raw(id, daybook.Any(), rawEvent("recorded before"))
+	if err := place(0, original); err != nil {
+		s.Fatalf("appending: %v", err)
+	}
+	at++
 	for number, revision := range []int64{0, 1, 7} {
 		if revision != 0 {
 			s.setInline(revision)
@@ -341,11 +346,13 @@ func inlineRevisions(s *scene) {
 				continue
 			}
 			for what, batch := range map[string][]daybook.Append{
-				"an append whose place can be told":     {raw(id, daybook.Exactly(at), rawEvent("x"))},
-				"an append to a new aggregate":          {raw(newAggregate(), daybook.NoEvents(), rawEvent("x"))},
-				"an append that expects anything":       {raw(id, daybook.Any(), rawEvent("x"))},
-				"a batch":                               {raw(id, daybook.Exactly(at), rawEvent("x")), raw(newAggregate(), daybook.Any(), rawEvent("y"), rawEvent("z"))},
-				"an append of two that is refused, too": {raw(id, daybook.Exactly(at+9), rawEvent("x")), raw(id, daybook.Any(), rawEvent("y"))},
+				"an append whose place can be told":      {raw(id, daybook.Exactly(at), rawEvent("x"))},
+				"an append to a new aggregate":           {raw(newAggregate(), daybook.NoEvents(), rawEvent("x"))},
+				"an append that expects anything":        {raw(id, daybook.Any(), rawEvent("x"))},
+				"an append that is there already":        {original},
+				"one that is there, and one that is new": {original, raw(id, daybook.Any(), rawEvent("x"))},
+				"a batch":                                {raw(id, daybook.Exactly(at), rawEvent("x")), raw(newAggregate(), daybook.Any(), rawEvent("y"), rawEvent("z"))},
+				"an append of two that is refused, too":  {raw(id, daybook.Exactly(at+9), rawEvent("x")), raw(id, daybook.Any(), rawEvent("y"))},
 			} {
 				if err := place(wrong, batch...); !errors.Is(err, daybook.ErrInlineChanged) {
 					s.Errorf("%s for revision %d of the inline projections, which are at %d: %v", what, wrong, revision, err)
@@ -362,6 +369,17 @@ func inlineRevisions(s *scene) {
 		}
 		at += 2
 		m.holdsNow(s, fmt.Sprintf("at revision %d", revision))
+	}
+	for what, c := range map[string]struct {
+		lockHead bool
+		revision int64
+	}{"without the lock of the head": {false, 8}, "to the revision that there is": {true, 7}, "down": {true, 6}} {
+		if err := s.driver.Transact(s.Context(), s.id, c.lockHead, func(ctx context.Context, tx daybook.DriverTx) error { return tx.SetInline(ctx, c.revision) }); err == nil {
+			s.Errorf("SetInline %s works", what)
+		}
+		if got := s.state().Inline; got != 7 {
+			s.Errorf("after SetInline %s the revision is %d, want 7", what, got)
+		}
 	}
 	err := s.driver.Transact(s.Context(), s.id, true, func(ctx context.Context, tx daybook.DriverTx) error {
 		if err := tx.SetInline(ctx, 8); err != nil {

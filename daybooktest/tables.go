@@ -328,6 +328,26 @@ func manyRows(s *scene) {
 	s.put(table)
 }
 
+// notANumber writes NaN, and asks for it.
+func notANumber(s *scene) {
+	table := daybook.Table{Name: newName("t"), Key: 1, Columns: []daybook.Column{{Name: "name", Type: daybook.TextColumn}, {Name: "part", Type: daybook.RealColumn, Null: true}}}
+	s.create(table)
+	s.put(table, []any{"nothing", nil}, []any{"all", math.Inf(1)})
+	err := s.driver.Transact(s.Context(), s.id, false, func(ctx context.Context, tx daybook.DriverTx) error {
+		return tx.WriteRows(ctx, daybook.TableRows{Table: table, Rows: [][]any{{"a", 0.5}, {"b", math.NaN()}}})
+	})
+	s.refused("a row with NaN", err, daybook.ErrInvalid)
+	_, err = s.driver.SelectRows(s.Context(), daybook.RowQuery{Table: table.Name, Columns: table.Columns, Where: []daybook.Condition{{Column: "part", Op: daybook.Equal, Value: math.NaN()}}})
+	s.refused("a question for NaN", err, daybook.ErrInvalid)
+	err = s.driver.Transact(s.Context(), s.id, false, func(ctx context.Context, tx daybook.DriverTx) error {
+		_, err := tx.PutCheckpoint(ctx, daybook.Checkpoint{Projection: "p", Generation: 1, Kind: daybook.KindBehind, State: daybook.GenerationLive, Rate: math.NaN()})
+		return err
+	})
+	s.refused("a rate of NaN", err, daybook.ErrInvalid)
+	s.sameRows("after all that", table.Columns, s.whole(table), [][]any{{"all", math.Inf(1)}, {"nothing", nil}})
+	s.sameCheckpoints("after all that", s.checkpoints(""), nil)
+}
+
 // tablesHaveOneName makes tables where something is, and drops what is not there.
 func tablesHaveOneName(s *scene) {
 	table, other := counters(), counters()

@@ -71,6 +71,11 @@ func arrayOf(column daybook.Column, rows [][]any, at int) (any, error) {
 	case daybook.BooleanColumn:
 		return arrayWith(column, rows, at, func(v bool) pgtype.Bool { return pgtype.Bool{Bool: v, Valid: true} })
 	case daybook.RealColumn:
+		for _, row := range rows {
+			if err := number(column.Name, row[at]); err != nil {
+				return nil, err
+			}
+		}
 		return arrayWith(column, rows, at, func(v float64) pgtype.Float8 { return pgtype.Float8{Float64: v, Valid: true} })
 	case daybook.UUIDColumn:
 		return arrayWith(column, rows, at, uuidParam)
@@ -96,6 +101,14 @@ func arrayWith[V, P any](column daybook.Column, rows [][]any, at int, param func
 		array[i] = param(value)
 	}
 	return array, nil
+}
+
+// number refuses NaN, which the server would keep, and SQLite does not.
+func number(column string, value any) error {
+	if real, ok := value.(float64); ok && math.IsNaN(real) {
+		return &daybook.InvalidError{Field: "column " + column, Reason: "NaN is no number: write null, or a number"}
+	}
+	return nil
 }
 
 // param is one value as the parameter of a statement.

@@ -178,6 +178,9 @@ func rowsSQL(q daybook.RowQuery) (query string, args []any, err error) {
 	}
 	var where []string
 	for _, c := range q.Where {
+		if err := number(c.Column, c.Value); err != nil {
+			return "", nil, err
+		}
 		name := `t.` + quoted(c.Column)
 		_, isText := c.Value.(string)
 		switch {

@@ -14,8 +14,9 @@ import (
 type transaction struct {
 	tablesReader
 
-	hand *handTx
-	role *role // of DDL, nil before the first
+	hand       *handTx
+	role       *role // of DDL, nil before the first
+	headLocked bool
 }
 
 var _ daybook.DriverTx = (*transaction)(nil)
@@ -41,7 +42,7 @@ func transact(ctx context.Context, l *lease, book daybook.BookID, lockHead bool,
 	if err := l.conn.SendBatch(ctx, &trip).Close(); err != nil {
 		return explain("transact", err)
 	}
-	if err := runWork(ctx, l, book, work); err != nil {
+	if err := runWork(ctx, l, book, lockHead, work); err != nil {
 		return err
 	}
 	trip = pgx.Batch{}
@@ -52,10 +53,10 @@ func transact(ctx context.Context, l *lease, book daybook.BookID, lockHead bool,
 }
 
 // runWork runs work, up to where only the commit is missing.
-func runWork(ctx context.Context, l *lease, book daybook.BookID, work func(ctx context.Context, tx daybook.DriverTx) error) error {
+func runWork(ctx context.Context, l *lease, book daybook.BookID, headLocked bool, work func(ctx context.Context, tx daybook.DriverTx) error) error {
 	within, end := context.WithCancelCause(ctx)
 	defer end(errTooLate)
-	tx := &transaction{tablesReader: tablesReader{lease: l, book: book}}
+	tx := &transaction{tablesReader: tablesReader{lease: l, book: book}, headLocked: headLocked}
 	tx.hand = &handTx{lease: l, ended: within, begin: tx.forUsers}
 	if err := work(within, tx); err != nil {
 		return err
@@ -81,6 +82,9 @@ func (tx *transaction) forUsers(ctx context.Context) error {
 func (tx *transaction) SQL() daybook.Tx { return tx.hand }
 
 func (tx *transaction) PutCheckpoint(ctx context.Context, c daybook.Checkpoint) (written bool, err error) {
+	if err := number("rate", c.Rate); err != nil {
+		return false, explain("put checkpoint", err)
+	}
 	query, args := putCheckpoint(tx.book, c)
 	return tx.one(ctx, "put checkpoint", query, args...)
 }
@@ -95,6 +99,9 @@ func (tx *transaction) PutSkip(ctx context.Context, s daybook.Skip) error {
 }
 
 func (tx *transaction) SetInline(ctx context.Context, revision int64) error {
+	if !tx.headLocked { // or a transaction that has locked rows would wait for the head, and an append for the rows
+		return errors.New("postgres: set inline: the inline projections change only while the head is locked: give Transact lockHead")
+	}
 	_, err := tx.one(ctx, "set inline", setInlineSQL, int64(tx.book), revision)
 	return err
 }

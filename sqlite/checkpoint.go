@@ -41,8 +41,8 @@ WHERE book_id = ?1 AND projection = ?2 AND generation = ?3 AND revision = ?16 - 
 	insertSkip = `INSERT INTO skips (book_id, projection, position, reason, skipped_at) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (book_id, projection, position) DO NOTHING`
 
-	// updateInline moves the revision of the inline projections of book ?1 to ?2.
-	updateInline = `UPDATE heads SET inline = ?2 WHERE book_id = ?1`
+	// updateInline moves the revision of the inline projections of book ?1 up to ?2.
+	updateInline = `UPDATE heads SET inline = ?2 WHERE book_id = ?1 AND inline < ?2`
 )
 
 func readCheckpoints(ctx context.Context, q querier, book daybook.BookID, projection string) (list []daybook.Checkpoint, err error) {
@@ -130,7 +130,10 @@ func (t *transaction) SetInline(ctx context.Context, revision int64) error {
 	if !t.headLocked {
 		return fmt.Errorf("the inline projections change only while the head is locked: give Transact lockHead")
 	}
-	_, err := t.changes(ctx, updateInline, t.book, revision)
+	moved, err := t.changes(ctx, updateInline, t.book, revision)
+	if err == nil && !moved {
+		err = fmt.Errorf("the revision of the inline projections only goes up, and %d does not come after it", revision)
+	}
 	return err
 }
 
