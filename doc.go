@@ -1,9 +1,10 @@
 // Package daybook keeps a book of events: what happened, in order, for ever.
 //
-// There are four things to know. An [Event] is something that happened. An
+// There are five things to know. An [Event] is something that happened. An
 // [AggregateID] names what it happened to. A [Book] writes events down and reads
 // them back. A [Decider] says what may happen next, and a [Repository] joins the
-// two: it loads an aggregate by replaying its events, decides, and appends.
+// two: it loads an aggregate by replaying its events, decides, and appends. A [View]
+// turns what happened into a table that is easy to ask.
 //
 // Nothing is ever changed or removed; everything else here follows from that.
 //
@@ -31,6 +32,17 @@
 //
 // Appends that are made at the same time share a transaction, each with its own
 // outcome: many callers are faster than one.
+//
+// # Read models
+//
+// A [View] is two pure functions: which rows does an event touch, and what becomes of
+// each. Declared [Inline] it is written in the append's own transaction, so that whoever
+// sees an event sees its row. Run behind the book by [Book.Run] it costs appends nothing,
+// takes every event exactly once, and [Book.WaitFor] waits for one. A view that was
+// changed is made anew beside the live one, proved, and switched to at once; it can be
+// asked about any moment of the past ([View.At]), and be held against the events
+// ([View.Check]). A [Projection] is the same in hand-written SQL. A [Subscription] is for
+// effects outside of the database, which happen at least once.
 //
 // # Snapshots
 //
