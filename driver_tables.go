@@ -157,7 +157,7 @@ type Checkpoint struct {
 	// Paused says that nobody is to go on with it.
 	Paused bool
 	// Failed is the position of the event at which it has stopped, 0 where it has not.
-	// Failure says why.
+	// Failure says why, or, of a generation that is being built, why it was not switched to.
 	Failed  int64
 	Failure string
 	// Rate is how many events a second it took when it last had some.

@@ -78,6 +78,9 @@ func (b *Book) build(ctx context.Context, d *declaration, o buildOrder) (*Rebuil
 	out := &Rebuilt{Generation: w.at.Generation, Resumed: w.at.Position}
 	if err := b.buildUp(ctx, w, o); err != nil {
 		if !errors.Is(err, ErrProjectionBusy) {
+			if w.at.Failed == 0 {
+				w.at.Failure = storable(err.Error(), maxFailureBytes)
+			}
 			w.release(ctx)
 		}
 		return nil, err

@@ -79,7 +79,7 @@ type runner struct {
 
 	w        *worker // nil while somebody else works, or nobody may
 	others   watchman
-	looked   bool // it has had a turn, so that it is not the newest program any more
+	found    int64 // the generation that was live when it looked first; -1 after one of its own was
 	failures int
 }
 
@@ -130,7 +130,7 @@ func isFatal(err error) bool {
 
 func (r *runner) retryPause(err error) time.Duration {
 	last := lastRetry
-	if !errors.Is(err, ErrProjection) {
+	if !errors.Is(err, ErrProjection) && !errors.Is(err, errNotRenewed) {
 		last = lastReconnect
 	}
 	pause := min(firstRetry<<min(r.failures, 10), last)
@@ -226,9 +226,13 @@ func (r *runner) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	newest := !r.looked
-	r.looked = true
 	live, found := list.in(GenerationLive)
+	switch {
+	case found && live.Declared == r.d.fingerprint():
+		r.found = -1 // whoever makes another one from now on means it
+	case r.found == 0:
+		r.found = live.Generation
+	}
 	switch {
 	case !found && len(list) > 0: // somebody makes the first one
 		return nil
@@ -240,7 +244,7 @@ func (r *runner) takeOver(ctx context.Context) error {
 	case live.Kind == KindInline || live.Kind != r.d.behind():
 		return fmt.Errorf("%w: %s is %s in the book, so it cannot be run as %s", ErrProjectionChanged, r.d.name, live.Kind, r.d.behind())
 	case live.Declared != r.d.fingerprint():
-		return r.renew(ctx, live, newest)
+		return r.renew(ctx, live)
 	case r.until != nil && live.Position >= r.until.Position:
 		return r.book.whetherDone(ctx, live)
 	case live.Paused && r.until != nil:
@@ -291,10 +295,13 @@ func (r *runner) make(ctx context.Context) error {
 	})
 }
 
-// renew makes a generation by this declaration. Only a program that has just been started
-// does that: one that is older than the generation which serves has nothing to say.
-func (r *runner) renew(ctx context.Context, live Checkpoint, newest bool) error {
-	if !newest {
+// errNotRenewed says that to try again is much work.
+var errNotRenewed = errors.New("daybook: a further generation could not be made")
+
+// renew makes a generation by this declaration. Only a program that has found the one which
+// serves does that: one that is older than that has nothing to say.
+func (r *runner) renew(ctx context.Context, live Checkpoint) error {
+	if live.Generation != r.found {
 		return nil
 	}
 	if err := older(r.d, live); err != nil {
@@ -304,10 +311,14 @@ func (r *runner) renew(ctx context.Context, live Checkpoint, newest bool) error 
 		return changed(r.d)
 	}
 	_, err := r.book.build(ctx, r.d, buildOrder{kind: r.d.behind(), ifNeeded: true})
-	if errors.Is(err, ErrProjectionBusy) {
-		r.looked = false // whoever makes one may make it by this declaration
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrProjectionBusy):
+		r.found = 0 // whoever makes one may make it by this declaration
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w", errNotRenewed, err)
 }
 
 // older is the error for a program that declares a lower version than the one that serves.

@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/daybook-go/daybook"
 )
@@ -103,6 +106,83 @@ func TestASubscriptionGivesUpAfterSoManyAttempts(t *testing.T) {
 	}
 }
 
+// full lets no checkpoint in the file move on until room is called, as a full disk does.
+func full(t *testing.T, file string) (room func()) {
+	t.Helper()
+	pool, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pool.Close() })
+	execute := func(statement string) {
+		t.Helper()
+		if _, err := pool.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	execute(`CREATE TRIGGER full BEFORE UPDATE ON checkpoints WHEN new.position > old.position BEGIN SELECT RAISE(ABORT, 'no room'); END`)
+	return func() { execute(`DROP TRIGGER full`) }
+}
+
+// until waits for a generation of tallies to be as it should.
+func until(t *testing.T, book *daybook.Book, so func(p daybook.ProjectionStatus) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		list, err := book.Projections(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(list, so) {
+			return
+		}
+	}
+}
+
+func TestAChangedViewIsMadeAnewThoughTheFirstAttemptHasFailed(t *testing.T) {
+	t.Parallel()
+	file := newFile(t)
+	book, repo := openTallied(t, openFile(t, file))
+	if _, err := repo.Execute(t.Context(), counterID(1), add{1}); err != nil {
+		t.Fatal(err)
+	}
+	old, changed := newTallies(), newTallies()
+	changed.Version = 1
+	if err := book.CatchUp(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	room := full(t, file)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- book.Run(ctx, changed) }()
+	until(t, book, func(p daybook.ProjectionStatus) bool {
+		return p.State == daybook.GenerationBuilding && strings.Contains(p.Failure, "no room")
+	})
+	room()
+	until(t, book, func(p daybook.ProjectionStatus) bool { return p.State == daybook.GenerationLive && p.Generation == 2 })
+
+	// Somebody goes back: a program that runs does not undo that.
+	if _, err := book.Rebuild(t.Context(), old, daybook.RebuildOptions{Kept: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repo.Execute(t.Context(), counterID(1), add{1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.CatchUp(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run ended with %v", err)
+	}
+	list, err := book.Projections(t.Context())
+	if err != nil || len(list) != 2 || list[0].State != daybook.GenerationLive || list[0].Position != 2 {
+		t.Errorf("projections are %+v, %v, want the first generation to be live again", list, err)
+	}
+	wantTally(t, book, old, 1, 2)
+}
+
 // A disk may be too full to say how far a subscription is: its letters are not sent again
 // and again meanwhile.
 func TestWhatWasDeliveredIsNotDeliveredAgainWhereTheCheckpointCannotBeWritten(t *testing.T) {
@@ -114,19 +194,7 @@ func TestWhatWasDeliveredIsNotDeliveredAgainWhereTheCheckpointCannotBeWritten(t 
 			t.Fatal(err)
 		}
 	}
-	pool, err := sql.Open("sqlite", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	execute := func(statement string) {
-		t.Helper()
-		if _, err := pool.ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	execute(`CREATE TRIGGER full BEFORE UPDATE ON checkpoints WHEN new.position > old.position BEGIN SELECT RAISE(ABORT, 'no room'); END`)
-
+	room := full(t, file)
 	var mu sync.Mutex
 	sent := map[int64]int{}
 	letters := &daybook.Subscription{Name: "letters", Deliver: func(_ context.Context, e daybook.ProjectedEvent) error {
@@ -138,14 +206,8 @@ func TestWhatWasDeliveredIsNotDeliveredAgainWhereTheCheckpointCannotBeWritten(t 
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- book.Run(ctx, letters) }()
-	for failed := false; !failed; {
-		list, err := book.Projections(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		failed = len(list) == 1 && list[0].Failed == 1
-	}
-	execute(`DROP TRIGGER full`)
+	until(t, book, func(p daybook.ProjectionStatus) bool { return p.Failed == 1 })
+	room()
 	for book.WaitFor(t.Context(), "letters", 3) != nil { // until it has got room
 		if t.Context().Err() != nil {
 			t.Fatal(t.Context().Err())
