@@ -13,7 +13,7 @@ const maxCopies = 32
 // CopyView keeps a copy of the live generation of a view, for [View.At] to start from. One
 // that is inline keeps appends waiting while it is copied.
 func (b *Book) CopyView(ctx context.Context, p Projector) (position int64, err error) {
-	d, err := p.declaration()
+	d, err := b.declarationOf(p)
 	if err != nil {
 		return 0, err
 	}

@@ -93,6 +93,9 @@ type declaration struct {
 // declarationOf is what p declares, for this book: an event type that the registry does not
 // have could never be taken, and is a misspelt one.
 func (b *Book) declarationOf(p Projector) (*declaration, error) {
+	if p == nil {
+		return nil, invalid("projection", "is nil: declare a View, a Projection or a Subscription in a variable, and pass its address")
+	}
 	d, err := p.declaration()
 	if err != nil {
 		return nil, err

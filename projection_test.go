@@ -369,3 +369,35 @@ func TestAMisspeltEventTypeIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// What is being made for the first time is there, and cannot be changed yet.
+func TestAProjectionThatIsBeingMadeIsNoUnknownOne(t *testing.T) {
+	t.Parallel()
+	driver := newDriver(t)
+	book, repo := openTallied(t, driver)
+	if _, err := repo.Execute(t.Context(), counterID(1), add{13}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := daybook.Open(t.Context(), driver, "main", counterEvents, daybook.Inline{newTallies()}); !errors.Is(err, daybook.ErrProjection) {
+		t.Fatalf("a view that cannot take what is there was made inline: %v", err)
+	}
+	if err := book.SkipEvent(t.Context(), "tallies", 1, "bad luck"); err == nil || !strings.Contains(err.Error(), "is being made") {
+		t.Errorf("skipping: %v", err)
+	}
+
+	// So it is made behind first, where events can be skipped.
+	if err := book.DropProjection(t.Context(), "tallies"); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.CatchUp(t.Context(), newTallies()); !errors.Is(err, daybook.ErrProjection) {
+		t.Errorf("behind: %v", err)
+	}
+	if err := book.SkipEvent(t.Context(), "tallies", 1, "bad luck"); err != nil {
+		t.Fatal(err)
+	}
+	_, inline := openTallied(t, driver, daybook.Inline{newTallies()})
+	if _, err := inline.Execute(t.Context(), counterID(2), add{2}); err != nil {
+		t.Fatal(err)
+	}
+	wantTally(t, book, newTallies(), 2, 2)
+}

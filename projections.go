@@ -71,7 +71,7 @@ func (b *Book) WaitFor(ctx context.Context, projection string, position int64) e
 		}
 		select {
 		case <-ctx.Done():
-			return b.failed(fmt.Sprintf("wait for projection %s to reach position %d, it is at %d", projection, position, live.Position), ctx.Err())
+			return b.failed(fmt.Sprintf("wait for projection %s to reach position %d, it is at %d%s", projection, position, live.Position, map[bool]string{true: " and paused"}[live.Paused]), ctx.Err())
 		case <-rung:
 		case <-time.After(pause):
 		}
@@ -112,7 +112,7 @@ func (b *Book) PauseProjection(ctx context.Context, name string) error {
 // ResumeProjection lets a projection that was paused go on. One that runs behind is taken
 // up by whoever runs it; one that is inline is brought up to date first.
 func (b *Book) ResumeProjection(ctx context.Context, p Projector) error {
-	d, err := p.declaration()
+	d, err := b.declarationOf(p)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,10 @@ func liveIn(ctx context.Context, tx DriverTx, name string) (live Checkpoint, sta
 		return live, state, err
 	}
 	live, found := generations(list).in(GenerationLive)
-	if !found {
+	switch {
+	case !found && len(list) > 0:
+		return live, state, invalid("projection "+name, "has no generation yet that is live: its first one is being made")
+	case !found:
 		return live, state, unknownProjection(name)
 	}
 	state, err = tx.State(ctx)
@@ -206,7 +209,7 @@ func (b *Book) skips(ctx context.Context, projection string) ([]Skip, error) {
 // and the copies that were made by other declarations than this one. It returns how many
 // there were. There is no going back to them then.
 func (b *Book) DropKept(ctx context.Context, p Projector) (dropped int, err error) {
-	d, err := p.declaration()
+	d, err := b.declarationOf(p)
 	if err != nil {
 		return 0, err
 	}

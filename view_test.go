@@ -34,6 +34,7 @@ func TestWhatIsNoDeclarationOfAView(t *testing.T) {
 		err  error
 		says string
 	}{
+		"nothing at all":                  {book.CatchUp(t.Context(), nil), "is nil"},
 		"no functions":                    {book.CatchUp(t.Context(), &plain{Name: "rows"}), "needs Keys and Evolve"},
 		"nil":                             {book.CatchUp(t.Context(), (*plain)(nil)), "is nil"},
 		"no name":                         {declared(t, book, func(v *plain) { v.Name = "" }), "is not a name"},
