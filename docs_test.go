@@ -118,11 +118,11 @@ func goRun(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	program := filepath.Join(dir, "program")
-	build := exec.CommandContext(t.Context(), "go", append([]string{"build", "-o", program}, sources...)...) //nolint:gosec // of files that the test has written
+	build := exec.CommandContext(t.Context(), "go", append([]string{"build", "-o", program}, sources...)...)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	run := exec.CommandContext(t.Context(), program) //nolint:gosec // the one that was built
+	run := exec.CommandContext(t.Context(), program)
 	run.Dir = dir
 	out, err := run.CombinedOutput()
 	if err != nil {

@@ -47,7 +47,7 @@ func TestWhatIsNoDeclarationOfAView(t *testing.T) {
 		"a key that may be null":          {declared[struct{ A *string }, plainRow](t, book, nil), "a cannot be in a key"},
 		"a row that is no struct":         {declared[string, int](t, book, nil), "int is no struct"},
 		"a number that SQL does not have": {declared[string, struct{ N uint64 }](t, book, nil), "use int64"},
-		"a field that is not exported":    {declared[string, struct{ n int }](t, book, nil), "n is not exported"}, //nolint:unused // that is what is refused
+		"a field that is not exported":    {declared[string, struct{ n int }](t, book, nil), "n is not exported"},
 		"an option that there is not": {declared[string, struct {
 			N int `db:"n,unique"`
 		}](t, book, nil), `"unique": there is only index`},

@@ -2,6 +2,7 @@ package bank_test
 
 import (
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -36,8 +37,8 @@ func TestAnAccountFromTheDaysWithoutCurrencies(t *testing.T) {
 // docs/howto/test-a-decider.md
 func TestSomebodyDrawsMoreThanThereIs(t *testing.T) {
 	t.Parallel()
-	given := daybooktest.Given(bank.Accounts)
-	given.Events(
+	rules := daybooktest.Given(bank.Accounts)
+	rules.Events(
 		bank.AccountOpened{AccountID: "alice", OwnerName: "Alice", Currency: "EUR"},
 		bank.MoneyDeposited{Amount: 100},
 	).
@@ -88,8 +89,8 @@ func TestSnapshotsOfAnotherFoldAreDropped(t *testing.T) {
 	err = book.DropSnapshots(ctx, old...)
 
 	var left []daybook.Fold
-	for s := range book.Snapshots(ctx, daybook.SnapshotQuery{}) {
-		left = append(left, s.Fold)
+	for s, listErr := range book.Snapshots(ctx, daybook.SnapshotQuery{}) {
+		left, err = append(left, s.Fold), errors.Join(err, listErr)
 	}
 	if diff := cmp.Diff([]daybook.Fold{accounts.Fold()}, left); err != nil || len(old) != 1 || diff != "" {
 		t.Errorf("dropped %d, %v, and the folds left differ: %s", len(old), err, diff)

@@ -370,17 +370,7 @@ func inlineRevisions(s *scene) {
 		at += 2
 		m.holdsNow(s, fmt.Sprintf("at revision %d", revision))
 	}
-	for what, c := range map[string]struct {
-		lockHead bool
-		revision int64
-	}{"without the lock of the head": {false, 8}, "to the revision that there is": {true, 7}, "down": {true, 6}} {
-		if err := s.driver.Transact(s.Context(), s.id, c.lockHead, func(ctx context.Context, tx daybook.DriverTx) error { return tx.SetInline(ctx, c.revision) }); err == nil {
-			s.Errorf("SetInline %s works", what)
-		}
-		if got := s.state().Inline; got != 7 {
-			s.Errorf("after SetInline %s the revision is %d, want 7", what, got)
-		}
-	}
+	revisionsGoUp(s)
 	err := s.driver.Transact(s.Context(), s.id, true, func(ctx context.Context, tx daybook.DriverTx) error {
 		if err := tx.SetInline(ctx, 8); err != nil {
 			return err
@@ -393,6 +383,23 @@ func inlineRevisions(s *scene) {
 	s.refused("a transaction that fails", err, errMine)
 	if got := s.state().Inline; got != 7 {
 		s.Errorf("after a transaction that has failed the revision is %d, want 7", got)
+	}
+}
+
+// revisionsGoUp moves the revision of the inline projections, which is 7, in ways that are
+// none.
+func revisionsGoUp(s *scene) {
+	s.Helper()
+	for what, c := range map[string]struct {
+		lockHead bool
+		revision int64
+	}{"without the lock of the head": {false, 8}, "to the revision that there is": {true, 7}, "down": {true, 6}} {
+		if err := s.driver.Transact(s.Context(), s.id, c.lockHead, func(ctx context.Context, tx daybook.DriverTx) error { return tx.SetInline(ctx, c.revision) }); err == nil {
+			s.Errorf("SetInline %s works", what)
+		}
+		if got := s.state().Inline; got != 7 {
+			s.Errorf("after SetInline %s the revision is %d, want 7", what, got)
+		}
 	}
 }
 
