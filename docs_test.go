@@ -70,6 +70,9 @@ var fileName = regexp.MustCompile(`^// [a-z]+\.go\n`)
 // last command.
 func TestTheTutorialsCanBeFollowed(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it builds a program for every command of a page")
+	}
 	followed := 0
 	for _, path := range files(t, ".md") {
 		if strings.HasPrefix(path, "docs/tutorial/") && follow(t, path) {

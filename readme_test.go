@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,16 +31,6 @@ func TestTheReadmesProgramIsTheExample(t *testing.T) {
 	}
 }
 
-func TestTheTutorialsSnippetsAreTheExamples(t *testing.T) {
-	t.Parallel()
-	tutorial, example := read(t, "docs/tutorial/jar.md"), read(t, "examples/jar/main.go")
-	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(tutorial, -1) {
-		if snippet := strings.TrimSpace(block[1]); !strings.Contains(example, snippet) {
-			t.Errorf("examples/jar/main.go does not hold\n%s", snippet)
-		}
-	}
-}
-
 // A newcomer runs it more than once.
 func TestTheExampleRunsAgainAndAgain(t *testing.T) {
 	t.Parallel()
@@ -61,16 +52,21 @@ func TestTheExampleRunsAgainAndAgain(t *testing.T) {
 func TestLinksInTheDocumentationLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	code := regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
-	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" {
 			return err
 		}
 		prose := code.ReplaceAllString(read(t, path), "")
 		for _, match := range link.FindAllStringSubmatch(prose, -1) {
-			target := filepath.Join(filepath.Dir(path), match[1])
+			target := path
+			if match[1] != "" {
+				target = filepath.Join(filepath.Dir(path), match[1])
+			}
 			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s, which is not there", path, match[1])
+			} else if match[2] != "" && !slices.Contains(anchors(read(t, target)), match[2]) {
+				t.Errorf("%s links to the heading %s of %s, which is not there", path, match[2], target)
 			}
 		}
 		return nil
@@ -78,4 +74,13 @@ func TestLinksInTheDocumentationLeadSomewhere(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// anchors are what the headings of a page are called in links to them.
+func anchors(page string) (names []string) {
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		name := strings.ReplaceAll(strings.ToLower(heading[1]), " ", "-")
+		names = append(names, regexp.MustCompile(`[^\p{L}\p{N}_-]`).ReplaceAllString(name, ""))
+	}
+	return names
 }
