@@ -221,3 +221,44 @@ func TestWhatWasDeliveredIsNotDeliveredAgainWhereTheCheckpointCannotBeWritten(t 
 		t.Errorf("sent %v, want each once", sent)
 	}
 }
+
+// A subscription cannot be rebuilt: what it has delivered is out.
+func TestASubscriptionOfARestoredBookSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	file := newFile(t)
+	book, repo := openTallied(t, openFile(t, file))
+	execute := func(n int) {
+		t.Helper()
+		if _, err := repo.Execute(t.Context(), counterID(n), add{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	execute(1)
+	var got []int64
+	letters := &daybook.Subscription{Name: "letters", Deliver: func(_ context.Context, e daybook.ProjectedEvent) error {
+		got = append(got, e.Position)
+		return nil
+	}}
+	if err := book.CatchUp(t.Context(), letters); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if _, err := pool.ExecContext(t.Context(), `UPDATE heads SET incarnation = $1`, daybook.NewUUID().String()); err != nil {
+		t.Fatal(err)
+	}
+	execute(1)
+	if err := book.CatchUp(t.Context(), letters); !errors.Is(err, daybook.ErrRestored) || !strings.Contains(err.Error(), "drop it, and let it begin again with Since") {
+		t.Errorf("of another incarnation: %v", err)
+	}
+	if err := book.DropProjection(t.Context(), "letters"); err != nil {
+		t.Fatal(err)
+	}
+	letters.Since = 1
+	if err := book.CatchUp(t.Context(), letters); err != nil || !slices.Equal(got, []int64{1, 2}) {
+		t.Errorf("delivered %v, %v, want what comes behind Since", got, err)
+	}
+}
