@@ -5,57 +5,161 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
+	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
+// listedAccount is an account in a list.
+type listedAccount struct {
+	accountRow `json:",inline"`
+	// Next, of the last account of a page behind which there are more, is what --after
+	// takes for the next page.
+	Next string `json:"next,omitzero"`
+}
+
+// accountsFlags say which accounts, and in which order.
+type accountsFlags struct {
+	at                             pointFlags
+	search, currency, status, sort string
+	reverse                        bool
+	limit                          number
+	after                          string
+}
+
 func newAccounts(a *app) *cobra.Command {
-	var at pointFlags
+	var f accountsFlags
 	cmd := &cobra.Command{
 		Use:   "accounts",
-		Short: "List all accounts, now or at any moment of the past",
-		Long:  "List all accounts, by handle, as they are at one and the same position of the book.",
-		Args:  needs(),
+		Short: "List accounts, now or at any moment of the past",
+		Long: `List all accounts, or those that are looked for, as they are at one and the same
+position of the book.
+
+The answer is the read model balances, as of the position asked for. Where the book
+has none, or that is paused, it is worked out from the events.`,
+		Args: needs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := f.query(cmd.Flags().Changed)
+			if err != nil {
+				return err
+			}
 			return a.reading(cmd.Context(), func(ctx context.Context, s *session) error {
-				c, err := a.cut(ctx, s, daybook.AggregateID{}, at)
-				if err != nil {
-					return err
-				}
-				accounts, unreadable, err := s.everyAccount(ctx, c)
-				if err != nil {
-					return err
-				}
-				l := a.listing(accountColumns(), false)
-				for _, one := range accounts {
-					if err := l.add(accountRowOf(one)); err != nil {
-						return err
-					}
-				}
-				// An account that cannot be read hides no other, and is not
-				// passed over in silence either.
-				return errors.Join(l.close(), errors.Join(unreadable...))
+				return a.accounts(ctx, s, q, f.at)
 			})
 		},
 	}
-	at.addForBook(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.search, "search", "", "only those with `TEXT` in the handle or the owner's name, in upper or lower case")
+	flags.StringVar(&f.currency, "currency", "", "only those in the currency, an ISO 4217 `CODE`")
+	flags.StringVar(&f.status, "status", "", "only those that are open, closed or not-opened: a `STATUS`")
+	flags.StringVar(&f.sort, "sort", string(readmodel.ByHandle), "the `ORDER`: handle, owner, balance or last-event")
+	flags.BoolVar(&f.reverse, "reverse", false, "turn the order round")
+	flags.Var(&f.limit, "limit", "at most `N` accounts")
+	flags.StringVar(&f.after, "after", "", "the next page: `TOKEN` is what the page before said")
+	f.at.addForBook(cmd)
 	return cmd
 }
 
-// everyAccount folds the whole book in one pass, and returns the accounts that the cut
-// shows in order of their handles. Memory grows with the accounts, not with the events.
-// Where an event cannot be decoded or a balance not be counted, unreadable says so and
-// the account is left out.
-func (s *session) everyAccount(ctx context.Context, c cut) (accounts []account, unreadable []error, err error) {
+// query is what the flags ask for.
+func (f *accountsFlags) query(given func(flag string) bool) (q readmodel.BalanceQuery, err error) {
+	q = readmodel.BalanceQuery{Search: f.search, Sort: readmodel.BalanceSort(f.sort), Reverse: f.reverse, After: f.after}
+	for name, text := range map[string]string{"search": f.search, "sort": f.sort, "after": f.after} {
+		if given(name) && text == "" {
+			return q, usage("--%s is empty: leave it out, or see daybank accounts --help", name)
+		}
+	}
+	if given("currency") {
+		if q.Currency, err = bank.ParseCurrency(f.currency); err != nil {
+			return q, err
+		}
+	}
+	if given("status") {
+		status, known := map[string]bank.Status{"open": bank.StatusOpen, "closed": bank.StatusClosed, "not-opened": bank.StatusNotOpened}[f.status]
+		if !known {
+			return q, usage("--status %q: write open, closed or not-opened", shorten(f.status))
+		}
+		q.Status = &status
+	}
+	if f.limit.given {
+		const most = 1_000_000
+		if f.limit.value < 1 || f.limit.value > most {
+			return q, usage("--limit %d: write a number from 1 to %d", f.limit.value, most)
+		}
+		q.Limit = int(f.limit.value)
+	}
+	return q, nil
+}
+
+func (a *app) accounts(ctx context.Context, s *session, q readmodel.BalanceQuery, at pointFlags) error {
+	page, unreadable, err := a.findAccounts(ctx, s, q, at)
+	if err != nil {
+		return err
+	}
+	l := a.listing(accountColumns(), false)
+	for i, row := range page.Rows {
+		one := account{Aggregate: daybook.AggregateID{Type: bank.AccountType, ID: row.Key}, State: row.Row.Account, SequenceNumber: row.Row.SequenceNumber, Position: row.Row.Position}
+		if err := countable(one); err != nil {
+			unreadable = append(unreadable, err)
+			continue
+		}
+		listed := listedAccount{accountRow: accountRowOf(one)}
+		if i == len(page.Rows)-1 {
+			listed.Next = page.Next
+		}
+		if err := l.add(listed); err != nil {
+			return err
+		}
+	}
+	if err := l.close(); err != nil {
+		return err
+	}
+	if page.Next != "" {
+		a.note("there are more: --after %s is the next page", page.Next)
+	}
+	// An account that cannot be read hides no other, and is not passed over in silence
+	// either.
+	return errors.Join(unreadable...)
+}
+
+// findAccounts answers from the read model as it is now, or was at a point. Where an event
+// cannot be read, unreadable says so, and its account is left out.
+func (a *app) findAccounts(ctx context.Context, s *session, q readmodel.BalanceQuery, at pointFlags) (page readmodel.Page[readmodel.AccountBalance], unreadable []error, err error) {
+	if at == (pointFlags{}) {
+		current, err := s.hasCurrentBalances(ctx)
+		if err != nil {
+			return page, nil, err
+		}
+		if current {
+			page, err = readmodel.FindBalances(ctx, s.book, q)
+			return page, nil, err
+		}
+	}
+	c, err := a.cut(ctx, s, daybook.AggregateID{}, at)
+	if err != nil {
+		return page, nil, err
+	}
+	rows, err := s.balancesAt(ctx, c)
+	if errors.Is(err, daybook.ErrProjection) {
+		rows, unreadable, err = s.everyAccount(ctx, c)
+	}
+	if err != nil {
+		return page, nil, err
+	}
+	page, err = q.Among(rows)
+	return page, unreadable, err
+}
+
+// everyAccount works out what the cut shows as the read model does, without the accounts
+// that have an event which cannot be read.
+func (s *session) everyAccount(ctx context.Context, c cut) (accounts []readmodel.AccountBalance, unreadable []error, err error) {
 	q, any := c.query(daybook.AggregateID{})
 	if !any {
 		return nil, nil, nil
 	}
-	states := map[daybook.UUID]*account{}
+	rows := map[daybook.UUID]readmodel.AccountBalance{}
 	broken := map[daybook.UUID]bool{}
 	for rec, err := range s.book.Read(ctx, q) {
 		if err != nil {
@@ -65,29 +169,16 @@ func (s *session) everyAccount(ctx context.Context, c cut) (accounts []account, 
 		if broken[id] || !c.includes(rec) {
 			continue
 		}
-		if states[id] == nil {
-			states[id] = &account{Aggregate: rec.Aggregate, State: bank.Accounts.Initial()}
-		}
-		if err := s.apply(states[id], rec); err != nil {
+		event, err := s.decode(rec)
+		if err != nil {
 			broken[id] = true
-			delete(states, id)
-			unreadable = append(unreadable, err)
-		}
-	}
-	for _, one := range slices.SortedFunc(maps.Values(states), byHandle) {
-		if err := countable(*one); err != nil {
+			delete(rows, id)
 			unreadable = append(unreadable, err)
 			continue
 		}
-		accounts = append(accounts, *one)
+		row := rows[id].Row
+		row, _ = readmodel.Balances.Evolve(row, id, daybook.ProjectedEvent{Recorded: rec, Data: event})
+		rows[id] = readmodel.AccountBalance{Key: id, Row: row}
 	}
-	return accounts, unreadable, nil
-}
-
-// byHandle orders accounts; those that were not opened come first, by their ids.
-func byHandle(x, y *account) int {
-	if x.State.Handle != y.State.Handle {
-		return strings.Compare(x.State.Handle, y.State.Handle)
-	}
-	return strings.Compare(x.Aggregate.ID.String(), y.Aggregate.ID.String())
+	return slices.Collect(maps.Values(rows)), unreadable, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
+	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
 // lockFile takes the writer lock of a SQLite file, as a program that writes does.
@@ -35,7 +36,8 @@ func lockFile(t *testing.T, path string) (unlock func()) {
 	}
 }
 
-// record appends an event as a program of another day or another maker might.
+// record appends an event as a program of another day or another maker might. Where the
+// book has balances, it has paused them: else the book would refuse the append.
 func record(t *testing.T, db, handle, eventType string, version int, payload string) {
 	t.Helper()
 	to, reason := parseDSN(db)
@@ -55,10 +57,27 @@ func record(t *testing.T, db, handle, eventType string, version int, payload str
 	if err != nil {
 		t.Fatal(err)
 	}
+	plain, err := daybook.Open(t.Context(), driver, "main", bank.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := plain.PauseProjection(t.Context(), readmodel.Balances.Name); err != nil && !errors.Is(err, daybook.ErrInvalid) {
+		t.Fatal(err) // and not that there are none
+	}
+	work := daybook.InlineWork{}
+	if pinned, err := driver.Pin(t.Context(), book); err != nil {
+		t.Fatal(err)
+	} else {
+		state, stateErr := pinned.State(t.Context())
+		if err := errors.Join(stateErr, pinned.Close()); err != nil {
+			t.Fatal(err)
+		}
+		work.Revision = state.Inline
+	}
 	outcomes, err := driver.Append(t.Context(), book, []daybook.Append{{Entries: []daybook.EncodedEntry{{
 		Aggregate: bank.AccountID(handle), Expected: daybook.Any(),
 		Events: []daybook.Recorded{{EventID: daybook.NewUUID(), EventType: eventType, SchemaVersion: version, Payload: []byte(payload)}},
-	}}}}, daybook.InlineWork{})
+	}}}}, work)
 	if err == nil {
 		err = outcomes[0].Err
 	}

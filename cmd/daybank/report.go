@@ -33,6 +33,7 @@ var exitCodes = []struct {
 	{daybook.ErrOutcomeUnknown, exitError},
 	{daybook.ErrConflict, exitConflict},
 	{daybook.ErrKeyReused, exitConflict},
+	{daybook.ErrProjectionBusy, exitConflict},
 	{daybook.ErrNotThere, exitNotFound},
 	{bank.ErrNotOpened, exitNotFound}, // before the rules, of which it is one
 	{bank.ErrRefused, exitRefused},
@@ -84,6 +85,7 @@ func (a *app) report(ctx context.Context, err error) int {
 
 // flagOf says which flag a field of the library's was given by.
 var flagOf = map[string]string{
+	"after": "--after", "sort": "--sort", "position": "--position", "reason": "--reason",
 	"book": "--book", "key": "--key", "stamp.occurred_at": "--occurred-at", "point": "--as-of",
 	"metadata.actor": "--actor", "metadata.correlation_id": "--correlation-id", "metadata.causation_id": "--causation-id",
 }

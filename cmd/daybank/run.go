@@ -115,7 +115,7 @@ func verbs(a *app) []*cobra.Command {
 		newOpen(a), newDeposit(a), newWithdraw(a), newTransfer(a), newClose(a),
 		newBalance(a), newShow(a), newAccounts(a), newReport(a), newHistory(a), newEvents(a), newReplay(a),
 		newDiff(a), newWhy(a), newStatement(a), newPlot(a), newVerify(a), newSnapshots(a), newSnapshot(a),
-		newImport(a), newMigrate(a), newDemo(a), newBench(a), newTorture(a), newVersion(a),
+		newProjections(a), newRun(a), newRebuild(a), newPause(a), newResume(a), newImport(a), newMigrate(a), newDemo(a), newBench(a), newTorture(a), newVersion(a),
 	}
 }
 

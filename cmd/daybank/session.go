@@ -10,12 +10,14 @@ import (
 
 // session is an open book and the accounts in it.
 type session struct {
+	driver   daybook.Driver
 	book     *daybook.Book
 	accounts *daybook.Repository[bank.Account, bank.Command, bank.Event]
 }
 
 // reading runs f on the book without making a file: a SQLite file that is not there is
-// an error. (A book is made when it is first named.)
+// an error. (A book is made when it is first named.) It must not append: that takes the
+// read models that are part of every append.
 func (a *app) reading(ctx context.Context, f func(ctx context.Context, s *session) error) error {
 	return a.withSession(ctx, false, f)
 }
@@ -35,13 +37,16 @@ func (a *app) withSession(ctx context.Context, create bool, f func(ctx context.C
 		return err
 	}
 	book, err := daybook.Open(ctx, driver, a.book, bank.Events)
+	if err == nil && create {
+		book, err = a.withBalances(ctx, driver, book)
+	}
 	if err != nil {
 		return errors.Join(err, driver.Close())
 	}
 	var told complaints
 	snapshots := a.snapshots
 	snapshots.Report = told.add
-	s := &session{book: book, accounts: daybook.NewRepository(book, bank.Accounts, snapshots)}
+	s := &session{driver: driver, book: book, accounts: daybook.NewRepository(book, bank.Accounts, snapshots)}
 	err = explainSnapshot(f(ctx, s))
 	return errors.Join(err, a.leave(ctx, s, driver, &told))
 }

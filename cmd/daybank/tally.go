@@ -10,6 +10,7 @@ import (
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
+	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
 // kind is what a sum is the sum of.
@@ -207,6 +208,28 @@ func (t *tally) finish() error {
 		}
 	}
 	return nil
+}
+
+// compare holds the accounts against the read model of the same moment.
+func (t *tally) compare(rows []readmodel.AccountBalance) {
+	for _, row := range rows {
+		one := t.accounts[row.Key]
+		switch {
+		case one == nil || !one.included:
+			t.wonder("balances has the account %s, and no event speaks of it", row.Key)
+		case one.State != row.Row.Account:
+			t.wonder("%s: balances has %s, and the events give %s", row.Key, stateText(row.Row.Account), stateText(one.State))
+		}
+	}
+	included := 0
+	for _, one := range t.accounts {
+		if one.included {
+			included++
+		}
+	}
+	if included > len(rows) {
+		t.wonder("balances has %d accounts, and the events are of %d", len(rows), included)
+	}
 }
 
 func (t *tally) codes() []bank.Currency { return slices.Sorted(maps.Keys(t.currencies)) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
+	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
 // differsError is errDiffers with what was found.
@@ -158,8 +159,8 @@ func newVerify(a *app) *cobra.Command {
 		Long: `Prove that the book is what it must be, or show where it is not. The whole book is
 read once, in order, up to one position, while others go on writing: positions
 and sequence numbers without holes, times that never decrease, events that can be
-read, the rules of the bank, both halves of every transfer, and the sums of every
-currency.
+read, the rules of the bank, both halves of every transfer, the sums of every
+currency, and every row of the read models that the book has.
 
 The exit code is 0 where all of it is proved, 6 where something differs, and 1 where
 the book could not be looked at.`,
@@ -202,6 +203,11 @@ func (f *verifyFlags) options() (o daybook.VerifyOptions, err error) {
 
 // verify proves the book, and shows what was looked at and what was found.
 func (a *app) verify(ctx context.Context, s *session, o daybook.VerifyOptions, handle string) error {
+	views, err := readmodel.Checks(ctx, s.book)
+	if err != nil {
+		return err
+	}
+	o.Checks = append(o.Checks, views...)
 	progress := a.progressBar("verifying", decor.CountersNoUnit("%d / %d events "))
 	o.Progress = progress.update
 	v, err := daybook.Verify(ctx, s.book, o)
@@ -234,7 +240,22 @@ func (a *app) verify(ctx context.Context, s *session, o daybook.VerifyOptions, h
 	if err := a.showFindings(r); err != nil {
 		return err
 	}
-	return &hintError{&differsError{subject, r.FindingsTotal}, "something has changed what was recorded, past the program: keep the database as it is, look at the places (daybank events --after P, daybank history ACCOUNT), and compare with a backup"}
+	return &hintError{&differsError{subject, r.FindingsTotal}, r.hint()}
+}
+
+// hint says what to do about what differs.
+func (r verified) hint() string {
+	var names []string
+	for _, c := range r.Checks {
+		if c.Findings == 0 {
+			continue
+		}
+		if readmodel.Named(c.Check) == nil {
+			return "something has changed what was recorded, past the program: keep the database as it is, look at the places (daybank events --after P, daybank history ACCOUNT), and compare with a backup"
+		}
+		names = append(names, c.Check)
+	}
+	return "the events are what they must be, and a read model is not what they give: daybank rebuild " + strings.Join(names, " ") + " makes it anew from them"
 }
 
 // showFindings lists, below a table of checks, what was found. In JSON it is there
