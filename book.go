@@ -20,6 +20,7 @@ type Book struct {
 	bell      bell
 	declared  []*declaration // inline projections
 	inline    atomic.Pointer[inlineSet]
+	progress  InlineProgress // nil where nobody asks
 }
 
 // Open opens the book of that name, and makes it when it is new. A name has 1 to

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// OpenOption is an option of [Open]: [Inline].
+// OpenOption is an option of [Open]: [Inline] or [InlineProgress].
 type OpenOption interface{ setBook(*Book) error }
 
 // Inline makes projections part of every append: what they write is written in the
@@ -19,8 +19,8 @@ type OpenOption interface{ setBook(*Book) error }
 // declare them, or declare them otherwise, with [ErrProjectionChanged]. One that the book
 // does not know, that runs behind so far, or is declared otherwise than before is made
 // by Open, as in [Book.Rebuild]: that takes as long as reading the book, and others can
-// append meanwhile. Where the declaration leaves that to a command, Open does nothing, and
-// appends are refused.
+// append meanwhile; see [InlineProgress]. Where the declaration leaves that to a command, Open
+// does nothing, and appends are refused.
 //
 // A projection is taken out by [Book.PauseProjection].
 type Inline []Projector
@@ -41,6 +41,16 @@ func (i Inline) setBook(b *Book) error {
 		}
 		b.declared = append(b.declared, d)
 	}
+	return nil
+}
+
+// InlineProgress is told now and then, and at the end, how far a projection is that [Open] or
+// [Book.ResumeProjection] makes or brings up to date, and how far it has to go. Where there is
+// nothing to do, or another process does it, it is not called.
+type InlineProgress func(projection string, position, head int64)
+
+func (p InlineProgress) setBook(b *Book) error { //nolint:unparam // the error is for options that can be wrong
+	b.progress = p
 	return nil
 }
 
@@ -84,6 +94,14 @@ func (b *Book) openInline(ctx context.Context) error {
 	return err
 }
 
+// progressOf is the progress of one projection, nil where nobody asks.
+func (b *Book) progressOf(d *declaration) func(position, head int64) {
+	if b.progress == nil {
+		return nil
+	}
+	return func(position, head int64) { b.progress(d.name, position, head) }
+}
+
 // attach makes d live and inline, unless it is or somebody has to say so first.
 func (b *Book) attach(ctx context.Context, d *declaration) error {
 	list, err := b.generations(ctx, d.name)
@@ -99,7 +117,7 @@ func (b *Book) attach(ctx context.Context, d *declaration) error {
 	case found && (d.byCommand || isOlder(d, live)): // appends are told
 		return nil
 	}
-	_, err = b.build(ctx, d, buildOrder{kind: KindInline, ifNeeded: true})
+	_, err = b.build(ctx, d, buildOrder{kind: KindInline, ifNeeded: true, RebuildOptions: RebuildOptions{Progress: b.progressOf(d)}})
 	return err
 }
 
@@ -109,6 +127,7 @@ func (b *Book) makeInline(ctx context.Context, d *declaration, live Checkpoint) 
 	if err != nil {
 		return err
 	}
+	w.tell(b.progressOf(d))
 	if err := w.goLive(ctx, KindInline, nil); err != nil {
 		w.release(ctx)
 		return err

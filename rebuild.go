@@ -96,9 +96,7 @@ func (b *Book) build(ctx context.Context, d *declaration, o buildOrder) (*Rebuil
 // noted, and the generation stays as it is up to there.
 func (b *Book) buildUp(ctx context.Context, w *worker, o buildOrder) error {
 	w.bulk = true
-	if o.Progress != nil {
-		w.progress = func(position, head int64) { o.Progress(min(position, head), head) }
-	}
+	w.tell(o.Progress)
 	err := w.goLive(ctx, o.kind, func(ctx context.Context) error { return b.readBack(ctx, w) })
 	if failedAt(err) == 0 {
 		return err

@@ -67,6 +67,13 @@ func (w *worker) reset() {
 	}
 }
 
+// tell makes progress, where it is set, be told how far the worker is.
+func (w *worker) tell(progress func(position, head int64)) {
+	if progress != nil {
+		w.progress = func(position, goal int64) { progress(min(position, goal), goal) }
+	}
+}
+
 // advance brings the generation up to a position of the book, and writes it down. After an
 // error, it is where the last checkpoint was written.
 func (w *worker) advance(ctx context.Context, until Head) (err error) {
