@@ -41,6 +41,20 @@ func Named(name string) daybook.Projector {
 	return nil
 }
 
+// Version is which version of a view this package makes, as in [daybook.Checkpoint]; 0 where
+// there is no view of that name.
+func Version(name string) int64 {
+	switch name {
+	case Balances.Name:
+		return int64(Balances.Version)
+	case Daily.Name:
+		return int64(Daily.Version)
+	case Transfers.Name:
+		return int64(Transfers.Version)
+	}
+	return 0
+}
+
 // Checks returns, for [daybook.Verify], a check of each view that it equals the replay. One
 // that the book does not know is not looked at, and the report says so.
 func Checks(ctx context.Context, book *daybook.Book) ([]daybook.Check, error) {
