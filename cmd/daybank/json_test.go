@@ -27,6 +27,10 @@ var (
 		"accounts_closed", "accounts_not_opened", "accounts_open", "balance", "balance_minor", "currency", "deposited", "deposited_minor", "deposits",
 		"in_transit", "in_transit_minor", "transferred", "transferred_minor", "transfers", "withdrawals", "withdrawn", "withdrawn_minor",
 	}
+	namesOfChecks = []string{
+		"positions", "times", "events", "sequence numbers", "snapshots", "rules", "transfers", "money", "snapshots of account",
+		"read model balances", "read model daily", "read model transfers",
+	}
 )
 
 type object = map[string]any
@@ -72,6 +76,8 @@ func TestTheJSONContract(t *testing.T) {
 			if len(accounts) != 2 || !cmp.Equal(accounts[0], want) {
 				t.Errorf("accounts: %v, want alice as balance has her, and bob", accounts)
 			}
+			page := decode[[]object](t, must(t, db, "accounts", "-o", "json", "--limit", "1"))
+			checkMembers(t, "the last account of a page", page[0], accountMembers, []string{"next"})
 			shown := decode[object](t, must(t, db, "show", "alice", "-o", "json"))
 			checkMembers(t, "show", shown, accountMembers, []string{"aggregate_id", "opened_at", "last_occurred_at", "last_recorded_at"})
 			replayed := decode[object](t, must(t, db, "replay", "alice", "-o", "json"))
@@ -160,7 +166,8 @@ func TestBothEnginesPrintTheSame(t *testing.T) {
 			"deposit alice 1 --expect 1", "balance alice --at-sequence 9", "balance alice --at-position 9", "balance carl",
 			"deposit alice 1 --occurred-at 9999-01-01T00:00:00Z", "close bob", "events", "events --reverse --limit 2",
 			"events --type MoneyDeposited", "history alice", "accounts", "replay bob --at-sequence 1", "show bob --at-position 2",
-			"accounts --at-position 3", "accounts --at-position 99", "accounts --as-of-occurred 2020-01-01T00:00:00Z", "report", "report --at-position 5",
+			"accounts --at-position 3", "accounts --at-position 99", "accounts --as-of-occurred 2020-01-01T00:00:00Z",
+			"accounts --sort owner --reverse --limit 1", "accounts --search ZOË", "accounts --sort balance --at-position 3", "accounts --after x", "report", "report --at-position 5",
 			"why alice", "why bob --at-position 3", "diff alice --from 1 --to @4", "diff bob --from @1", "diff alice --from occurred:2020-01-01T00:00:00Z",
 			"statement alice", "statement alice -o csv", "statement bob --by recorded --at-position 3", "statement bob --to 2020-01-01",
 			"plot alice --to 2020-01-01", "plot bob --width 10",
@@ -209,13 +216,22 @@ func checkVerified(t *testing.T, db string) {
 	one := decode[object](t, must(t, db, "verify", "-o", "json", "--aggregate", "bob"))
 	skipped := one["checks"].([]any)[0].(object)
 	checkMembers(t, "a check", skipped, []string{"check", "verdict", "looked", "what", "findings", "skipped"})
+	var names []string
+	for _, check := range one["checks"].([]any) {
+		names = append(names, check.(object)["check"].(string))
+	}
+	if diff := cmp.Diff(namesOfChecks, names); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
 	newVandal(t, db).do(set(deposit3, `payload = '{"amount":1}'`)...)
 	got := cli(t, db, "verify", "-o", "json")
 	differs := decode[object](t, got.stdout)
 	checkMembers(t, "verify", differs, members)
 	finding := differs["findings"].([]any)[0].(object)
 	checkMembers(t, "a finding", finding, []string{"check", "problem", "position", "aggregate_id", "sequence_number"})
-	if got.code != exitDiffers || differs["proved"] != false || differs["findings_total"] != 1.0 || finding["position"] != 4.0 {
+	inRow := differs["findings"].([]any)[1].(object) // the read model still knows what the event was
+	checkMembers(t, "a finding in a row", inRow, []string{"check", "table", "row", "field", "problem", "found", "expected"})
+	if got.code != exitDiffers || differs["proved"] != false || differs["findings_total"] != 2.0 || finding["position"] != 4.0 || inRow["field"] != "balance" {
 		t.Errorf("exit code %d, %s", got.code, got.stdout)
 	}
 }

@@ -43,6 +43,9 @@ type verified struct {
 	Checks        []checkRow   `json:"checks"`
 	FindingsTotal int64        `json:"findings_total"`
 	Findings      []findingRow `json:"findings"`
+
+	ofBook int64    // findings that are not in a read model
+	models []string // the read models that differ
 }
 
 // checkRow is what became of one check.
@@ -126,7 +129,12 @@ func findingRowOf(f daybook.Finding) findingRow {
 // validText is text as JSON can hold it: what was forged may be anything.
 func validText(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-func verifiedOf(v *daybook.Verification) verified {
+// ofReadModel is what the check of a read model is called here: the bank has a check
+// called transfers as well.
+func ofReadModel(name string) string { return "read model " + name }
+
+// verifiedOf is the answer, where the last checks are those of read models, in that number.
+func verifiedOf(v *daybook.Verification, readModels int) verified {
 	r := verified{
 		Book: v.Book, Position: v.Position, Head: v.Head, Events: v.Events, Aggregates: v.Aggregates, Passes: v.Passes,
 		Proved: v.Proved(), Checks: []checkRow{}, Findings: []findingRow{},
@@ -134,11 +142,22 @@ func verifiedOf(v *daybook.Verification) verified {
 	if !v.RecordedAt.IsZero() {
 		r.RecordedAt = new(timeText(v.RecordedAt))
 	}
-	for _, c := range v.Checks {
-		r.Checks = append(r.Checks, checkRowOf(c))
+	for i, c := range v.Checks {
 		r.FindingsTotal += c.Findings
+		if i >= len(v.Checks)-readModels {
+			if c.Findings > 0 {
+				r.models = append(r.models, c.Check)
+			}
+			c.Check = ofReadModel(c.Check)
+		} else {
+			r.ofBook += c.Findings
+		}
+		r.Checks = append(r.Checks, checkRowOf(c))
 	}
 	for _, f := range v.Findings {
+		if f.Table != "" {
+			f.Check = ofReadModel(f.Check)
+		}
 		r.Findings = append(r.Findings, findingRowOf(f))
 	}
 	return r
@@ -203,11 +222,11 @@ func (f *verifyFlags) options() (o daybook.VerifyOptions, err error) {
 
 // verify proves the book, and shows what was looked at and what was found.
 func (a *app) verify(ctx context.Context, s *session, o daybook.VerifyOptions, handle string) error {
-	views, err := readmodel.Checks(ctx, s.book)
+	models, err := s.readModelChecks(ctx)
 	if err != nil {
 		return err
 	}
-	o.Checks = append(o.Checks, views...)
+	o.Checks = append(o.Checks, models...)
 	progress := a.progressBar("verifying", decor.CountersNoUnit("%d / %d events "))
 	o.Progress = progress.update
 	v, err := daybook.Verify(ctx, s.book, o)
@@ -221,7 +240,7 @@ func (a *app) verify(ctx context.Context, s *session, o daybook.VerifyOptions, h
 		}
 		return notOpened(handle, a.book, pointFlags{})
 	}
-	r := verifiedOf(v)
+	r := verifiedOf(v, len(models))
 	rows := make([]row, len(r.Checks))
 	for i, c := range r.Checks {
 		rows[i] = c
@@ -243,19 +262,43 @@ func (a *app) verify(ctx context.Context, s *session, o daybook.VerifyOptions, h
 	return &hintError{&differsError{subject, r.FindingsTotal}, r.hint()}
 }
 
-// hint says what to do about what differs.
-func (r verified) hint() string {
-	var names []string
-	for _, c := range r.Checks {
-		if c.Findings == 0 {
-			continue
-		}
-		if readmodel.Named(c.Check) == nil {
-			return "something has changed what was recorded, past the program: keep the database as it is, look at the places (daybank events --after P, daybank history ACCOUNT), and compare with a backup"
-		}
-		names = append(names, c.Check)
+// readModelChecks compare the read models with the events, but for those that another
+// daybank has made: what it makes of events is not for this one to prove.
+func (s *session) readModelChecks(ctx context.Context) ([]daybook.Check, error) {
+	checks, err := readmodel.Checks(ctx, s.book)
+	if err != nil {
+		return nil, err
 	}
-	return "the events are what they must be, and a read model is not what they give: daybank rebuild " + strings.Join(names, " ") + " makes it anew from them"
+	for i, check := range checks {
+		live, found, err := liveGeneration(ctx, s.book, check.Name())
+		if err != nil {
+			return nil, err
+		}
+		if own := readmodel.Version(check.Name()); found && live.Version != own {
+			checks[i] = unproved{check.Name(), fmt.Sprintf("it was made by another daybank: it is of version %d, and this one has version %d", live.Version, own)}
+		}
+	}
+	return checks, nil
+}
+
+// unproved is a check that looks at nothing, and says why.
+type unproved struct{ name, why string }
+
+func (u unproved) Name() string { return u.name }
+
+func (u unproved) Begin(_ context.Context, p *daybook.Pass) (daybook.Look, error) {
+	p.Skip("%s", u.why)
+	return nil, nil
+}
+
+// hint says what to do about what differs. A read model may be the only thing that still
+// knows what an event was, so that to make it anew is not the first thing to do.
+func (r verified) hint() string {
+	if r.ofBook > 0 {
+		return "something has changed what was recorded, past the program: keep the database as it is, look at the places (daybank events --after P, daybank history ACCOUNT), and compare with a backup"
+	}
+	return "something has changed a read model, or an event after it was in there, past the program: look at the accounts (daybank history ACCOUNT), and compare with a backup; " +
+		"where the events are right, daybank rebuild " + strings.Join(r.models, " ") + " makes it anew from them"
 }
 
 // showFindings lists, below a table of checks, what was found. In JSON it is there

@@ -17,6 +17,7 @@ import (
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
+	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
 // balanceTable is a read model in a table of its own, beside the book: a row for each
@@ -206,7 +207,7 @@ func openedBook(t *testing.T, db string) *daybook.Book {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = driver.Close() })
-	book, err := daybook.Open(t.Context(), driver, "main", bank.Events)
+	book, err := daybook.Open(t.Context(), driver, "main", bank.Events, daybook.Inline{readmodel.Balances})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func newVandal(t *testing.T, db string) *vandal {
 		v := &vandal{t, func(statement string) error {
 			_, err := conn.Exec(ctx, statement)
 			return err
-		}, strings.NewReplacer("{events}", "daybook.events", "{heads}", "daybook.heads", "{hour}", "interval '1 hour'", "{json}", "jsonb", "{snapshots}", "daybook.snapshots", "{micro}", "interval '1 microsecond'")}
+		}, strings.NewReplacer("{events}", "daybook.events", "{heads}", "daybook.heads", "{hour}", "interval '1 hour'", "{json}", "jsonb", "{snapshots}", "daybook.snapshots", "{views}", "daybook_views.", "{micro}", "interval '1 microsecond'")}
 		v.do("ALTER TABLE {events} DISABLE TRIGGER ALL", "ALTER TABLE {heads} DISABLE TRIGGER ALL")
 		return v
 	}
@@ -48,7 +48,7 @@ func newVandal(t *testing.T, db string) *vandal {
 	v := &vandal{t, func(statement string) error {
 		_, err := file.ExecContext(ctx, statement)
 		return err
-	}, strings.NewReplacer("{events}", "events", "{heads}", "heads", "{hour}", "3600000000", "{json}", "", "{snapshots}", "snapshots", "{micro}", "1")}
+	}, strings.NewReplacer("{events}", "events", "{heads}", "heads", "{hour}", "3600000000", "{json}", "", "{snapshots}", "snapshots", "{views}", "", "{micro}", "1")}
 	v.do("DROP TRIGGER events_never_updated", "DROP TRIGGER events_never_deleted", "DROP TRIGGER events_never_replaced", "DROP TRIGGER heads_never_back")
 	return v
 }
