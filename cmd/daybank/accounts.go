@@ -38,8 +38,8 @@ func newAccounts(a *app) *cobra.Command {
 		Long: `List all accounts, or those that are looked for, as they are at one and the same
 position of the book.
 
-The answer is the read model balances, as of the position asked for. Where the book
-has none, or that is paused, it is worked out from the events.`,
+They are answered from the read model balances, which every write keeps, and for
+the past from the events behind it. Where the book has none it is the events alone.`,
 		Args: needs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q, err := f.query(cmd.Flags().Changed)
@@ -66,10 +66,8 @@ has none, or that is paused, it is worked out from the events.`,
 // query is what the flags ask for.
 func (f *accountsFlags) query(given func(flag string) bool) (q readmodel.BalanceQuery, err error) {
 	q = readmodel.BalanceQuery{Search: f.search, Sort: readmodel.BalanceSort(f.sort), Reverse: f.reverse, After: f.after}
-	for name, text := range map[string]string{"search": f.search, "sort": f.sort, "after": f.after} {
-		if given(name) && text == "" {
-			return q, usage("--%s is empty: leave it out, or see daybank accounts --help", name)
-		}
+	if given("search") && f.search == "" || given("sort") && f.sort == "" || given("after") && f.after == "" {
+		return q, usage("--search, --sort and --after take no empty text: leave it out, or see daybank accounts --help")
 	}
 	if given("currency") {
 		if q.Currency, err = bank.ParseCurrency(f.currency); err != nil {
@@ -90,7 +88,8 @@ func (f *accountsFlags) query(given func(flag string) bool) (q readmodel.Balance
 		}
 		q.Limit = int(f.limit.value)
 	}
-	return q, nil
+	_, err = q.Among(nil) // it finds what is wrong with the rest
+	return q, err
 }
 
 func (a *app) accounts(ctx context.Context, s *session, q readmodel.BalanceQuery, at pointFlags) error {
@@ -98,18 +97,21 @@ func (a *app) accounts(ctx context.Context, s *session, q readmodel.BalanceQuery
 	if err != nil {
 		return err
 	}
-	l := a.listing(accountColumns(), false)
-	for i, row := range page.Rows {
-		one := account{Aggregate: daybook.AggregateID{Type: bank.AccountType, ID: row.Key}, State: row.Row.Account, SequenceNumber: row.Row.SequenceNumber, Position: row.Row.Position}
+	var rows []listedAccount
+	for _, found := range page.Rows {
+		one := accountIn(found)
 		if err := countable(one); err != nil {
 			unreadable = append(unreadable, err)
 			continue
 		}
-		listed := listedAccount{accountRow: accountRowOf(one)}
-		if i == len(page.Rows)-1 {
-			listed.Next = page.Next
-		}
-		if err := l.add(listed); err != nil {
+		rows = append(rows, listedAccount{accountRow: accountRowOf(one)})
+	}
+	if len(rows) > 0 {
+		rows[len(rows)-1].Next = page.Next
+	}
+	l := a.listing(accountColumns(), false)
+	for _, one := range rows {
+		if err := l.add(one); err != nil {
 			return err
 		}
 	}
@@ -124,27 +126,27 @@ func (a *app) accounts(ctx context.Context, s *session, q readmodel.BalanceQuery
 	return errors.Join(unreadable...)
 }
 
-// findAccounts answers from the read model as it is now, or was at a point. Where an event
+// accountIn is the account that a row of balances is of.
+func accountIn(row readmodel.AccountBalance) account {
+	return account{
+		Aggregate: daybook.AggregateID{Type: bank.AccountType, ID: row.Key}, State: row.Row.Account,
+		SequenceNumber: row.Row.SequenceNumber, Position: row.Row.Position,
+	}
+}
+
+// findAccounts answers from the read model, as it is now or was at a point. Where an event
 // cannot be read, unreadable says so, and its account is left out.
 func (a *app) findAccounts(ctx context.Context, s *session, q readmodel.BalanceQuery, at pointFlags) (page readmodel.Page[readmodel.AccountBalance], unreadable []error, err error) {
 	if at == (pointFlags{}) {
-		current, err := s.hasCurrentBalances(ctx)
-		if err != nil {
-			return page, nil, err
-		}
-		if current {
-			page, err = readmodel.FindBalances(ctx, s.book, q)
-			return page, nil, err
+		if now, found := s.balancesNow(ctx, q); found {
+			return now, nil, nil
 		}
 	}
 	c, err := a.cut(ctx, s, daybook.AggregateID{}, at)
 	if err != nil {
 		return page, nil, err
 	}
-	rows, err := s.balancesAt(ctx, c)
-	if errors.Is(err, daybook.ErrProjection) {
-		rows, unreadable, err = s.everyAccount(ctx, c)
-	}
+	rows, unreadable, err := a.balancesAt(ctx, s, c)
 	if err != nil {
 		return page, nil, err
 	}
@@ -152,9 +154,9 @@ func (a *app) findAccounts(ctx context.Context, s *session, q readmodel.BalanceQ
 	return page, unreadable, err
 }
 
-// everyAccount works out what the cut shows as the read model does, without the accounts
-// that have an event which cannot be read.
-func (s *session) everyAccount(ctx context.Context, c cut) (accounts []readmodel.AccountBalance, unreadable []error, err error) {
+// balancesOf works balances out from the events that the cut shows, without the accounts
+// that have one which cannot be read. Memory grows with the accounts, not with the events.
+func (s *session) balancesOf(ctx context.Context, c cut) (accounts []readmodel.AccountBalance, unreadable []error, err error) {
 	q, any := c.query(daybook.AggregateID{})
 	if !any {
 		return nil, nil, nil
@@ -176,8 +178,7 @@ func (s *session) everyAccount(ctx context.Context, c cut) (accounts []readmodel
 			unreadable = append(unreadable, err)
 			continue
 		}
-		row := rows[id].Row
-		row, _ = readmodel.Balances.Evolve(row, id, daybook.ProjectedEvent{Recorded: rec, Data: event})
+		row, _ := readmodel.Balances.Evolve(rows[id].Row, id, daybook.ProjectedEvent{Recorded: rec, Data: event})
 		rows[id] = readmodel.AccountBalance{Key: id, Row: row}
 	}
 	return slices.Collect(maps.Values(rows)), unreadable, nil

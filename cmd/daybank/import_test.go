@@ -13,6 +13,7 @@ import (
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
+	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
 // importMapping describes the files these tests write.
@@ -69,7 +70,7 @@ func openBook(t testing.TB, db string) *daybook.Book {
 			t.Error(err)
 		}
 	})
-	book, err := daybook.Open(t.Context(), driver, "main", bank.Events)
+	book, err := daybook.Open(t.Context(), driver, "main", bank.Events, daybook.Inline{readmodel.Balances})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,8 @@ type session struct {
 }
 
 // reading runs f on the book without making a file: a SQLite file that is not there is
-// an error. (A book is made when it is first named.) It must not append: that takes the
-// read models that are part of every append.
+// an error. (A book is made when it is first named.) f must not append: its book
+// does not keep the read models that are part of every append.
 func (a *app) reading(ctx context.Context, f func(ctx context.Context, s *session) error) error {
 	return a.withSession(ctx, false, f)
 }
@@ -27,19 +27,16 @@ func (a *app) writing(ctx context.Context, f func(ctx context.Context, s *sessio
 	return a.withSession(ctx, true, f)
 }
 
-func (a *app) withSession(ctx context.Context, create bool, f func(ctx context.Context, s *session) error) (err error) {
+func (a *app) withSession(ctx context.Context, writes bool, f func(ctx context.Context, s *session) error) (err error) {
 	t, err := a.target()
 	if err != nil {
 		return err
 	}
-	driver, err := t.open(ctx, create)
+	driver, err := t.open(ctx, writes)
 	if err != nil {
 		return err
 	}
-	book, err := daybook.Open(ctx, driver, a.book, bank.Events)
-	if err == nil && create {
-		book, err = a.withBalances(ctx, driver, book)
-	}
+	book, err := a.bookFor(ctx, driver, writes)
 	if err != nil {
 		return errors.Join(err, driver.Close())
 	}
@@ -48,6 +45,9 @@ func (a *app) withSession(ctx context.Context, create bool, f func(ctx context.C
 	snapshots.Report = told.add
 	s := &session{driver: driver, book: book, accounts: daybook.NewRepository(book, bank.Accounts, snapshots)}
 	err = explainSnapshot(f(ctx, s))
+	if writes {
+		err = a.explainInline(ctx, s, err)
+	}
 	return errors.Join(err, a.leave(ctx, s, driver, &told))
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -16,44 +17,72 @@ import (
 // longToRead is how many events it takes noticeable time to make a read model from.
 const longToRead = 20_000
 
-// withBalances opens the book with the read model balances as part of every append, which is
-// made where it is not there as this program declares it. Where that cannot be, for an
-// event that cannot be read, commands on other accounts are granted all the same, as long
-// as nobody else has it as part of his appends.
-func (a *app) withBalances(ctx context.Context, driver daybook.Driver, plain *daybook.Book) (*daybook.Book, error) {
-	err := a.makeBalances(ctx, plain)
+// bookFor opens the book. For who writes, the read model balances is part of every append,
+// and is made first where the book has none that this program can keep. A bank does not
+// stand still for that: where it cannot be made, for an event that cannot be read perhaps,
+// commands are granted without it. Where others keep it, the book refuses such appends.
+func (a *app) bookFor(ctx context.Context, driver daybook.Driver, writes bool) (*daybook.Book, error) {
+	if !writes {
+		return daybook.Open(ctx, driver, a.book, bank.Events)
+	}
+	making := &makingBalances{app: a}
+	book, err := daybook.Open(ctx, driver, a.book, bank.Events, daybook.Inline{readmodel.Balances}, daybook.InlineProgress(making.tell))
+	making.bar.end(err == nil)
 	if err == nil {
-		var book *daybook.Book
-		if book, err = daybook.Open(ctx, driver, a.book, bank.Events, daybook.Inline{readmodel.Balances}); err == nil {
-			return book, nil
-		}
+		return book, nil
 	}
-	if !errors.Is(err, daybook.ErrProjection) {
-		return nil, err
+	book, plainErr := daybook.Open(ctx, driver, a.book, bank.Events)
+	if plainErr != nil {
+		return nil, plainErr
 	}
-	a.note("the read model balances cannot be made, and accounts are worked out from the events until it can: %s", a.redact(strings.TrimPrefix(err.Error(), "daybook: ")))
-	return plain, nil
+	a.noteUnread("made", err)
+	return book, nil
 }
 
-// makeBalances makes the read model where that takes long, and tells the user. Else it
-// is left to the opening.
-func (a *app) makeBalances(ctx context.Context, plain *daybook.Book) error {
-	head, err := plain.Head(ctx)
-	if err != nil || head.Position < longToRead {
+// makingBalances tells whoever waits why, where it takes long.
+type makingBalances struct {
+	app *app
+	bar *progressBar
+	on  bool
+}
+
+func (m *makingBalances) tell(projection string, position, head int64) {
+	if head < longToRead {
+		return
+	}
+	if !m.on {
+		m.on = true
+		m.app.note("reading %s for the read model %s, which every write keeps from now on: this is done once", plural(head, "event"), projection)
+		m.bar = m.app.progressBar("making "+projection, decor.CountersNoUnit("%d / %d events "))
+	}
+	m.bar.update(position, head)
+}
+
+// noteUnread says that answers come from the events alone, and why.
+func (a *app) noteUnread(cannotBe string, err error) {
+	a.note("the read model balances cannot be %s, and accounts are worked out from the events meanwhile: %s", cannotBe, a.redact(strings.TrimPrefix(err.Error(), "daybook: ")))
+}
+
+// explainInline says in the user's words that the book keeps read models with every write
+// which this program cannot keep.
+func (a *app) explainInline(ctx context.Context, s *session, err error) error {
+	if !errors.Is(err, daybook.ErrProjectionChanged) {
 		return err
 	}
-	live, found, err := liveGeneration(ctx, plain, readmodel.Balances.Name)
-	if err != nil || found && live.Version >= int64(readmodel.Balances.Version) {
+	list, listErr := s.book.Projections(ctx)
+	if listErr != nil {
 		return err
 	}
-	a.note("making the read model balances from %s, which this program keeps from now on: it takes a while, once", plural(head.Position, "event"))
-	progress := a.progressBar("making balances", decor.CountersNoUnit("%d / %d events "))
-	_, err = plain.Rebuild(ctx, readmodel.Balances, daybook.RebuildOptions{Progress: progress.update})
-	progress.end(err == nil)
-	if errors.Is(err, daybook.ErrProjectionBusy) {
-		return nil // another process makes it, and the opening waits for that
+	var names []string
+	for _, status := range list {
+		if status.State == daybook.GenerationLive && status.Kind == daybook.KindInline && !status.Paused {
+			names = append(names, status.Projection)
+		}
 	}
-	return err
+	return &hintError{
+		&subjectError{err, fmt.Sprintf("every write to book %s keeps %s, in another way than this daybank can", a.book, strings.Join(names, ", "))},
+		"use the program that has made it, which may be a newer daybank (daybank projections shows the version); or daybank pause NAME lets others write without it",
+	}
 }
 
 // liveGeneration is the generation of a projection that readers see, and whether there is
@@ -72,23 +101,31 @@ func liveGeneration(ctx context.Context, book *daybook.Book, name string) (daybo
 	return list[i], true, nil
 }
 
-// hasCurrentBalances reports whether the rows of balances are as of now, whatever is
-// appended.
-func (s *session) hasCurrentBalances(ctx context.Context) (bool, error) {
+// balancesNow answers from the table of the read model. found says whether that is there, and
+// is kept with every append as this program does it: else it is not the present.
+func (s *session) balancesNow(ctx context.Context, q readmodel.BalanceQuery) (page readmodel.Page[readmodel.AccountBalance], found bool) {
 	live, found, err := liveGeneration(ctx, s.book, readmodel.Balances.Name)
-	return found && live.Kind == daybook.KindInline && !live.Paused && live.Version == int64(readmodel.Balances.Version), err
+	if err != nil || !found || live.Kind != daybook.KindInline || live.Paused || live.Version != readmodel.Version(live.Projection) {
+		return page, false
+	}
+	page, err = readmodel.FindBalances(ctx, s.book, q)
+	return page, err == nil
 }
 
-// balancesAt is the read model as the cut shows it: worked out from the nearest rows that
-// are kept, and the events behind them.
-func (s *session) balancesAt(ctx context.Context, c cut) ([]readmodel.AccountBalance, error) {
+// balancesAt is the read model as the cut shows it: worked out from the nearest rows that are
+// kept and the events behind them, or from all events. Where one cannot be read, unreadable
+// says so, and its account is left out.
+func (a *app) balancesAt(ctx context.Context, s *session, c cut) (rows []readmodel.AccountBalance, unreadable []error, err error) {
 	point := daybook.AtPosition(c.position)
 	if c.occurredBy.given {
 		point = point.OccurredBy(c.occurredBy.value)
 	}
 	past, err := readmodel.Balances.At(ctx, s.book, point)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		return past.Rows, nil, nil
 	}
-	return past.Rows, nil
+	if !errors.Is(err, daybook.ErrProjection) && ctx.Err() == nil { // and not an event, which is named below
+		a.noteUnread("read", err)
+	}
+	return s.balancesOf(ctx, c)
 }

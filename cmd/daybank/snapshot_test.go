@@ -16,6 +16,7 @@ import (
 
 	"github.com/daybook-go/daybook"
 	"github.com/daybook-go/daybook/bank"
+	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
 // tamper runs an SQL statement past the library, in the database of a script: tamper
@@ -93,7 +94,7 @@ func withBook(ctx context.Context, db string, f func(*daybook.Book) error) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, driver.Close()) }()
-	book, err := daybook.Open(ctx, driver, "main", bank.Events)
+	book, err := daybook.Open(ctx, driver, "main", bank.Events, daybook.Inline{readmodel.Balances})
 	if err != nil {
 		return err
 	}

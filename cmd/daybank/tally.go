@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -39,21 +40,21 @@ func (c *totals) add(k kind, amount int64) {
 	c.sum[k].Add(&c.sum[k], big.NewInt(amount))
 }
 
-// tally adds the whole book up in one pass. It remembers a state for each account and
-// the transfers of which it has seen one half, which are few: the halves are neighbours.
+// tally adds the whole book up in one pass, and then the accounts as the read model
+// balances has them. It remembers of each account its currency, and the transfers of which
+// it has seen one half, which are few: the halves are neighbours.
 type tally struct {
 	cut        cut
 	accounts   map[daybook.UUID]*tallied
 	halves     map[daybook.UUID]half
 	currencies map[bank.Currency]*totals
 	recordedAt time.Time // of the last event up to the cut's position
-	strange    []string  // what is wrong with single transfers
+	strange    []string  // what is wrong with single transfers and accounts
 }
 
 // tallied is an account, and what was moved on it before its currency was known: a
 // fact can be recorded, or be in the cut, without the opening.
 type tallied struct {
-	account
 	currency bank.Currency
 	waiting  []movement
 	included bool // an event of it is in the cut
@@ -73,11 +74,12 @@ type half struct {
 	account  *tallied
 }
 
-// strangeShown is how many transfers are named that are not as they must be.
+// strangeShown is how many transfers and accounts are named that are not as they must be.
 const strangeShown = 10
 
-// tally adds up what the cut shows.
-func (s *session) tally(ctx context.Context, c cut) (*tally, error) {
+// tally adds up what the cut shows: the movements by following the events, and the
+// accounts as rows has them, the read model as of that cut.
+func (s *session) tally(ctx context.Context, c cut, rows []readmodel.AccountBalance) (*tally, error) {
 	t := &tally{cut: c, accounts: map[daybook.UUID]*tallied{}, halves: map[daybook.UUID]half{}, currencies: map[bank.Currency]*totals{}}
 	if c.position == 0 {
 		return t, nil
@@ -97,14 +99,14 @@ func (s *session) tally(ctx context.Context, c cut) (*tally, error) {
 		}
 		t.take(rec, event)
 	}
-	return t, t.finish()
+	return t, t.finish(rows)
 }
 
 // take adds one event.
 func (t *tally) take(rec daybook.Recorded, event bank.Event) {
 	one := t.accounts[rec.Aggregate.ID]
 	if one == nil {
-		one = &tallied{account: account{Aggregate: rec.Aggregate, State: bank.Accounts.Initial()}}
+		one = &tallied{}
 		t.accounts[rec.Aggregate.ID] = one
 	}
 	if rec.Position <= t.cut.position {
@@ -114,9 +116,7 @@ func (t *tally) take(rec daybook.Recorded, event bank.Event) {
 		}
 	}
 	included := t.cut.includes(rec)
-	if included {
-		one.State, one.included = bank.Accounts.Evolve(one.State, event), true
-	}
+	one.included = one.included || included
 	switch e := event.(type) {
 	case bank.MoneyDeposited:
 		t.move(one, deposited, e.Amount, included)
@@ -187,19 +187,30 @@ func (t *tally) wonder(format string, args ...any) {
 }
 
 // finish counts the accounts and adds up their balances.
-func (t *tally) finish() error {
+func (t *tally) finish(rows []readmodel.AccountBalance) error {
 	for _, one := range t.accounts {
-		if !one.included {
-			continue
+		for _, m := range one.waiting {
+			t.of(one.currency).add(m.kind, m.amount)
 		}
-		if err := countable(one.account); err != nil {
+	}
+	listed := map[daybook.UUID]bool{}
+	for _, row := range rows {
+		if err := countable(accountIn(row)); err != nil {
 			return err
 		}
+		one := t.accounts[row.Key]
+		if one == nil || !one.included {
+			t.wonder("the read model balances has account %s, and no event speaks of it", row.Key)
+			continue
+		}
+		listed[row.Key] = true
 		c := t.of(one.currency)
-		c.accounts[one.State.Status]++
-		c.add(balances, one.State.Balance)
-		for _, m := range one.waiting {
-			c.add(m.kind, m.amount)
+		c.accounts[row.Row.Status]++
+		c.add(balances, row.Row.Balance)
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(t.accounts), func(x, y daybook.UUID) int { return bytes.Compare(x[:], y[:]) }) {
+		if t.accounts[id].included && !listed[id] {
+			t.wonder("the read model balances does not have account %s", id)
 		}
 	}
 	for _, h := range slices.SortedFunc(maps.Values(t.halves), func(x, y half) int { return int(x.rec.Position - y.rec.Position) }) {
@@ -208,28 +219,6 @@ func (t *tally) finish() error {
 		}
 	}
 	return nil
-}
-
-// compare holds the accounts against the read model of the same moment.
-func (t *tally) compare(rows []readmodel.AccountBalance) {
-	for _, row := range rows {
-		one := t.accounts[row.Key]
-		switch {
-		case one == nil || !one.included:
-			t.wonder("balances has the account %s, and no event speaks of it", row.Key)
-		case one.State != row.Row.Account:
-			t.wonder("%s: balances has %s, and the events give %s", row.Key, stateText(row.Row.Account), stateText(one.State))
-		}
-	}
-	included := 0
-	for _, one := range t.accounts {
-		if one.included {
-			included++
-		}
-	}
-	if included > len(rows) {
-		t.wonder("balances has %d accounts, and the events are of %d", len(rows), included)
-	}
 }
 
 func (t *tally) codes() []bank.Currency { return slices.Sorted(maps.Keys(t.currencies)) }

@@ -81,6 +81,35 @@ func TestReportDiffers(t *testing.T) {
 	}
 }
 
+// The report also sees what somebody has done to the rows it takes the balances from.
+func TestReportOfAnEditedReadModel(t *testing.T) {
+	t.Parallel()
+	for name, empty := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for what, one := range map[string]struct {
+				statements []string
+				want       string
+			}{
+				"a balance":   {[]string{"UPDATE {views}main_balances_g1 SET balance = 1 WHERE handle = 'alice'"}, "EUR: deposited - withdrawn is 56.00, balances + in transit is 1.01"},
+				"a row gone":  {[]string{"DELETE FROM {views}main_balances_g1 WHERE handle = 'bob'"}, "the read model balances does not have account " + bank.AccountID("bob").ID.String()},
+				"a row added": {forgedRow("{views}main_balances_g1", "account_id", bank.AccountID("eve").ID.String()), "balances has account " + bank.AccountID("eve").ID.String() + ", and no event"},
+			} {
+				t.Run(what, func(t *testing.T) {
+					t.Parallel()
+					db := empty(t, t.TempDir())
+					smallBook(t, db)
+					newVandal(t, db).do(one.statements...)
+					if got := cli(t, db, "report"); got.code != exitDiffers || !strings.Contains(got.stderr, one.want) {
+						t.Errorf("exit code %d\n%s%s\nwant %q", got.code, got.stdout, got.stderr, one.want)
+					}
+					must(t, db, "report", "--at-position", "8") // of which there are no rows
+				})
+			}
+		})
+	}
+}
+
 // The halves of a transfer may have occurred at different times, and an account may
 // have been paid into before it was opened: the sums agree at every point all the same.
 func TestReportAgreesAtEveryPoint(t *testing.T) {

@@ -45,12 +45,7 @@ func newJourney(t *testing.T, db string) journey {
 		must(t, db, "deposit", to, strconv.Itoa(1+random.IntN(50)), "--occurred-at", day())
 	}
 	j.book = openBook(t, db)
-	for rec, err := range j.book.Read(t.Context(), daybook.Query{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		j.events = append(j.events, rec)
-	}
+	j.events = everyEvent(t, j.book)
 	return j
 }
 
@@ -235,7 +230,7 @@ func pointOf(flags []string) string {
 	return strings.Join(parts, ",")
 }
 
-// A report is of one position, however much is written meanwhile.
+// A report is of one position, and so are all accounts, however much is written meanwhile.
 func TestReportAgreesWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	for name, open := range engines() {
@@ -273,6 +268,13 @@ func TestReportAgreesWhileOthersWrite(t *testing.T) {
 					first = r.Position
 				}
 				moved = r.Position > first
+				sum := int64(0)
+				for _, one := range decode[[]accountRow](t, must(t, db, "accounts", "-o", "json")) {
+					sum += one.BalanceMinor
+				}
+				if sum != 100_000 {
+					t.Errorf("the accounts have %d together", sum)
+				}
 				if c := r.Currencies[0]; c.Balance != "1000.00" || c.InTransit != "0.00" {
 					t.Errorf("at position %d: balances %s, in transit %s", r.Position, c.Balance, c.InTransit)
 				}
