@@ -157,6 +157,32 @@ func oneLiveOneBuilding(s *scene) {
 	s.sameSkips("after what was refused", nil)
 }
 
+// oneFirstCheckpointWins lets transactions race for a checkpoint that is not there yet, as
+// programs do that are started at the same time.
+func oneFirstCheckpointWins(s *scene) {
+	for round := range times(60) {
+		c := checkpoint(fmt.Sprintf("p%d", round), 1)
+		c.State = []daybook.GenerationState{daybook.GenerationBuilding, daybook.GenerationLive}[round%2]
+		var won atomic.Int64
+		atOnce(6, func(i int) {
+			ok := false
+			err := s.drivers[i%2].Transact(s.Context(), s.id, false, func(ctx context.Context, tx daybook.DriverTx) (err error) {
+				ok, err = tx.PutCheckpoint(ctx, c)
+				return err
+			})
+			if err != nil {
+				s.Errorf("round %d: %v", round, err)
+			}
+			if ok {
+				won.Add(1)
+			}
+		})
+		if won.Load() != 1 {
+			s.Errorf("round %d: %d of 6 transactions have written it, want 1", round, won.Load())
+		}
+	}
+}
+
 // oneCheckpointWins lets transactions race for one revision, through both handles.
 func oneCheckpointWins(s *scene) {
 	c := checkpoint("p", 1)

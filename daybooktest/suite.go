@@ -169,6 +169,7 @@ var checks = []check{
 
 	{"I11: a checkpoint is written only over the revision that was read", checkpointsAreKept},
 	{"I11: of transactions that write one revision of a checkpoint exactly one does", oneCheckpointWins},
+	{"I11: of transactions that make the same checkpoint one has made it, and the others are told", oneFirstCheckpointWins},
 	{"I18: a projection has at most one live and one building generation", oneLiveOneBuilding},
 	{"I12: what a projection passes over is kept", skipsAreKept},
 	{"the projections of one book are not those of another", projectionsApart},

@@ -30,12 +30,14 @@ FROM daybook.skips
 WHERE book_id = $1 AND ($2::text = '' OR projection = $2)
 ORDER BY projection, position`
 
-	// newCheckpointSQL writes a checkpoint that is not there, else nothing.
+	// newCheckpointSQL writes a checkpoint that is not there, else nothing. No index is named
+	// as the one in conflict: were it the primary key, the second of two who write the same one
+	// at once could fail at the index on what is live, or is being built.
 	newCheckpointSQL = ownMark + `
 INSERT INTO daybook.checkpoints (book_id, projection, generation, kind, state, declared, table_name, position, recorded_at,
 	incarnation, paused, failed, failure, rate, runner, revision, updated_at, version, shape)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::bigint + 1, clock_timestamp(), $17, $18)
-ON CONFLICT (book_id, projection, generation) DO NOTHING`
+ON CONFLICT DO NOTHING`
 
 	// putCheckpointSQL writes a checkpoint over the one that is at revision $16. Index
 	// checkpoints_pkey.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -86,7 +87,16 @@ func (tx *transaction) PutCheckpoint(ctx context.Context, c daybook.Checkpoint) 
 		return false, explain("put checkpoint", err)
 	}
 	query, args := putCheckpoint(tx.book, c)
-	return tx.one(ctx, "put checkpoint", query, args...)
+	written, err = tx.one(ctx, "put checkpoint", query, args...)
+	if err != nil || written || c.Revision > 0 {
+		return written, err
+	}
+	// Either it is there, or another generation is what only one can be.
+	found, err := tx.Checkpoints(ctx, c.Projection)
+	if err == nil && !slices.ContainsFunc(found, func(one daybook.Checkpoint) bool { return one.Generation == c.Generation }) {
+		err = fmt.Errorf("postgres: put checkpoint: %s has another generation that is %s", c.Projection, c.State)
+	}
+	return false, err
 }
 
 func (tx *transaction) DropCheckpoint(ctx context.Context, c daybook.Checkpoint) (bool, error) {
