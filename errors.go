@@ -207,7 +207,11 @@ type ProjectionError struct {
 }
 
 func (e *ProjectionError) Error() string {
-	return fmt.Sprintf("daybook: projection %s cannot take %s: %v", e.Projection, e.Record, e.Err)
+	err := e.Err
+	if decode, ok := err.(*DecodeError); ok && decode.Record.Position == e.Record.Position { //nolint:errorlint // what is around it has something to say
+		err = decode.Err // it would name the event once more
+	}
+	return fmt.Sprintf("daybook: projection %s cannot take %s: %v", e.Projection, e.Record, err)
 }
 
 // Is makes errors.Is(err, ErrProjection) true.

@@ -446,3 +446,17 @@ func TestAProjectionThatIsBeingMadeIsNoUnknownOne(t *testing.T) {
 	}
 	wantTally(t, book, newTallies(), 2, 2)
 }
+
+// An event that cannot be read is named once, however many errors name it.
+func TestAProjectionErrorNamesTheEventOnce(t *testing.T) {
+	t.Parallel()
+	rec := daybook.Recorded{Position: 7, EventType: "Unknown", SchemaVersion: 1, Aggregate: counterID(1), SequenceNumber: 3}
+	cause := errors.New("no such type")
+	err := &daybook.ProjectionError{Projection: "tallies", Record: rec, Err: &daybook.DecodeError{Book: "main", Record: rec, Err: cause}}
+	if want := "daybook: projection tallies cannot take " + rec.String() + ": no such type"; err.Error() != want {
+		t.Errorf("the error is %q, want %q", err, want)
+	}
+	if !errors.Is(err, cause) || !errors.Is(err, daybook.ErrProjection) {
+		t.Errorf("%v is not what it was made of", err)
+	}
+}
