@@ -110,14 +110,21 @@ func (b *Book) attach(ctx context.Context, d *declaration) error {
 	}
 	live, found := list.in(GenerationLive)
 	switch {
+	case found && live.Paused: // it is for whoever has paused it to resume it, or to rebuild it
+		return nil
 	case found && live.Declared == d.fingerprint() && live.Kind == KindInline:
-		return nil // or paused: then it is for who has paused it to resume it
+		return nil
 	case found && live.Declared == d.fingerprint() && live.Kind == KindBehind:
 		return b.makeInline(ctx, d, live)
 	case found && (d.byCommand || isOlder(d, live)): // appends are told
 		return nil
 	}
-	_, err = b.build(ctx, d, buildOrder{kind: KindInline, ifNeeded: true, RebuildOptions: RebuildOptions{Progress: b.progressOf(d)}})
+	return b.makeAnew(ctx, d)
+}
+
+// makeAnew makes a generation by d, and makes it inline.
+func (b *Book) makeAnew(ctx context.Context, d *declaration) error {
+	_, err := b.build(ctx, d, buildOrder{kind: KindInline, ifNeeded: true, RebuildOptions: RebuildOptions{Progress: b.progressOf(d)}})
 	return err
 }
 

@@ -110,7 +110,8 @@ func (b *Book) PauseProjection(ctx context.Context, name string) error {
 }
 
 // ResumeProjection lets a projection that was paused go on. One that runs behind is taken
-// up by whoever runs it; one that is inline is brought up to date first.
+// up by whoever runs it; one that is inline is brought up to date first, or made anew where it
+// was declared otherwise before, unless the declaration leaves that to a command.
 func (b *Book) ResumeProjection(ctx context.Context, p Projector) error {
 	d, err := b.declarationOf(p)
 	if err != nil {
@@ -135,10 +136,16 @@ func (b *Book) ResumeProjection(ctx context.Context, p Projector) error {
 			paused.Paused = false
 			return put(ctx, tx, paused)
 		})
-	case live.Declared != d.fingerprint():
+	case live.Declared == d.fingerprint():
+		err = b.makeInline(ctx, d, live)
+	case d.byCommand:
 		return changed(d)
+	default:
+		if err = older(d, live); err == nil {
+			err = b.makeAnew(ctx, d)
+		}
 	}
-	if err := b.makeInline(ctx, d, live); err != nil {
+	if err != nil {
 		return err
 	}
 	return b.loadInline(ctx)

@@ -243,13 +243,16 @@ func (r *runner) takeOver(ctx context.Context) error {
 		return r.takeOver(ctx)
 	case live.Kind == KindInline || live.Kind != r.d.behind():
 		return fmt.Errorf("%w: %s is %s in the book, so it cannot be run as %s", ErrProjectionChanged, r.d.name, live.Kind, r.d.behind())
+	case live.Paused && (r.until == nil || live.Declared != r.d.fingerprint() || live.Position < r.until.Position): // also for who declares it otherwise
+		if r.until != nil {
+			return invalid("projection "+r.d.name, "is paused: resume it first")
+		}
+		return nil
 	case live.Declared != r.d.fingerprint():
 		return r.renew(ctx, live)
 	case r.until != nil && live.Position >= r.until.Position:
 		return r.book.whetherDone(ctx, live)
-	case live.Paused && r.until != nil:
-		return invalid("projection "+r.d.name, "is paused: resume it first")
-	case live.Paused || !r.others.silent(live) && live.Runner != r.id:
+	case !r.others.silent(live) && live.Runner != r.id:
 		return nil
 	}
 	r.w, err = r.book.claim(ctx, r.d, live, r.id)
