@@ -150,8 +150,20 @@ func TestRestoredBook(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	wantRestored := func(want bool) {
+		t.Helper()
+		list, err := book.Projections(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if live := list[len(list)-1]; live.Restored != want {
+			t.Errorf("it is %+v, want Restored to be %t", live, want)
+		}
+	}
 	fillCounters(t, repo, 1)
+	wantRestored(false)
 	change(`UPDATE checkpoints SET position = 9`)
+	wantRestored(true)
 	if err := book.CatchUp(t.Context(), view); !errors.Is(err, daybook.ErrRestored) {
 		t.Errorf("catching up, ahead of the book: %v", err)
 	}
@@ -163,6 +175,7 @@ func TestRestoredBook(t *testing.T) {
 	change(`UPDATE heads SET incarnation = '01a21186-0293-74fb-a39f-d2d2cd369638'`)
 	for _, position := range []string{"5", "6"} { // with something to do, and without
 		change(`UPDATE checkpoints SET position = ` + position)
+		wantRestored(true)
 		if err := book.CatchUp(t.Context(), view); !errors.Is(err, daybook.ErrRestored) {
 			t.Errorf("at position %s of another incarnation: %v", position, err)
 		}
@@ -173,6 +186,7 @@ func TestRestoredBook(t *testing.T) {
 	if err := book.CatchUp(t.Context(), view); err != nil {
 		t.Error(err)
 	}
+	wantRestored(false)
 }
 
 func TestCatchUpOfNothingEnds(t *testing.T) {

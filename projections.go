@@ -13,6 +13,9 @@ type ProjectionStatus struct {
 	// book's last event was recorded than the last one in it.
 	Lag     int64
 	LagTime time.Duration
+	// Restored says that it is ahead of the book or from another incarnation of it, so that
+	// nobody goes on with it: see [ErrRestored].
+	Restored bool
 }
 
 // Projections returns the projections that the book knows, by name, with all their
@@ -41,7 +44,7 @@ func statusOf(c Checkpoint, state BookState) ProjectionStatus {
 	if c.State == GenerationLive && c.Kind == KindInline && !c.Paused {
 		c.Position, c.RecordedAt, c.Incarnation = state.Position, state.RecordedAt, state.Incarnation
 	}
-	s := ProjectionStatus{Checkpoint: c, Lag: max(state.Position-c.Position, 0)}
+	s := ProjectionStatus{Checkpoint: c, Lag: max(state.Position-c.Position, 0), Restored: belongs(c, state) != nil}
 	if s.Lag > 0 && c.Position > 0 {
 		s.LagTime = max(state.RecordedAt.Sub(c.RecordedAt), 0)
 	}
