@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/daybook-go/daybook"
-	"github.com/daybook-go/daybook/bank"
 	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
@@ -22,8 +22,8 @@ type projectionRow struct {
 	Kind       string `json:"kind"`
 	Generation int64  `json:"generation"`
 	Version    int64  `json:"version"`
-	// State is current, behind, paused or stopped of the one that is live, and building,
-	// kept or copied of another.
+	// State is current, behind, stopped, restored or paused of the one that is live, and
+	// building, kept or copied of another.
 	State string `json:"state"`
 	Live  bool   `json:"live"`
 	// Position is that of the last event in it; LagEvents and LagSeconds are how far, and by
@@ -37,51 +37,92 @@ type projectionRow struct {
 	// 0 and empty where it has not.
 	FailedPosition int64  `json:"failed_position"`
 	LastError      string `json:"last_error"`
-	// Running says that a process works on it, or has ended without saying so.
+	// Skipped is how many events the projection passes over, because somebody said so.
+	Skipped int64 `json:"skipped"`
+	// Running says that a process works on it.
 	Running   bool   `json:"running"`
 	UpdatedAt string `json:"updated_at"`
 }
 
 // The states of a live generation.
 const (
-	stateCurrent = "current"
-	stateBehind  = "behind"
-	statePaused  = "paused"
-	stateStopped = "stopped"
+	stateCurrent  = "current"
+	stateBehind   = "behind"
+	statePaused   = "paused"
+	stateStopped  = "stopped"
+	stateRestored = "restored" // it was made of the book as it was before a backup was restored
 )
+
+// runnerSilence is after what time without a sign of life whoever worked on a projection
+// is taken for dead. He gives one every second; the clocks of two machines may differ.
+const runnerSilence = 5 * time.Second
 
 func projectionColumns() []column {
 	return []column{
-		{title: "PROJECTION"}, {title: "KIND"}, {title: "GENERATION", right: true}, {title: "STATE"}, {title: "POSITION", right: true},
+		{title: "PROJECTION"}, {title: "KIND"}, {title: "GENERATION", right: true}, {title: "STATE"}, {title: "RUNNING"}, {title: "POSITION", right: true},
 		{title: "LAG", right: true}, {title: "LAG TIME", right: true}, {title: "EVENTS/S", right: true}, {title: "LAST ERROR"},
 	}
 }
 
 func (r projectionRow) cells() []string {
-	rate, lag := "", ""
+	running, lag, lagTime, rate, failure := "", "", "", "", ""
+	if r.Running {
+		running = "yes"
+	}
+	if r.Live || r.State == string(daybook.GenerationBuilding) { // else it is not meant to be as far as the book
+		lag = strconv.FormatInt(r.LagEvents, 10)
+	}
+	if lag != "" && r.LagSeconds > 0 {
+		lagTime = roughly(time.Duration(r.LagSeconds * float64(time.Second)))
+	}
 	if r.RatePerSecond > 0 {
-		rate = strconv.FormatFloat(math.Round(r.RatePerSecond), 'f', -1, 64)
+		rate = strconv.FormatFloat(math.Ceil(r.RatePerSecond), 'f', -1, 64)
 	}
-	if r.LagEvents > 0 {
-		lag = strconv.FormatFloat(r.LagSeconds, 'f', 1, 64) + "s"
-	}
-	failure := shorten(r.LastError)
 	if r.FailedPosition > 0 {
-		failure = fmt.Sprintf("at position %d: %s", r.FailedPosition, failure)
+		failure = fmt.Sprintf("at position %d: %s", r.FailedPosition, shorten(causeOf(r.LastError)))
 	}
 	return []string{
-		r.Projection, r.Kind, strconv.FormatInt(r.Generation, 10), r.State, strconv.FormatInt(r.Position, 10),
-		strconv.FormatInt(r.LagEvents, 10), lag, rate, failure,
+		r.Projection, r.Kind, strconv.FormatInt(r.Generation, 10), r.State, running, strconv.FormatInt(r.Position, 10),
+		lag, lagTime, rate, failure,
 	}
 }
 
-func projectionRowOf(s daybook.ProjectionStatus) projectionRow {
-	return projectionRow{
+// roughly is a duration as eyes want it.
+func roughly(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(time.Second / 10).String()
+}
+
+func projectionRowOf(s daybook.ProjectionStatus, skips []daybook.Skip) projectionRow {
+	r := projectionRow{
 		Projection: s.Projection, Kind: string(s.Kind), Generation: s.Generation, Version: s.Version,
 		State: stateOf(s), Live: s.State == daybook.GenerationLive,
 		Position: s.Position, LagEvents: s.Lag, LagSeconds: s.LagTime.Seconds(), RatePerSecond: s.Rate,
-		FailedPosition: s.Failed, LastError: validText(s.Failure), Running: !s.Runner.IsZero(), UpdatedAt: timeText(s.UpdatedAt),
+		FailedPosition: s.Failed, LastError: failureText(s),
+		Running:   !s.Runner.IsZero() && time.Since(s.UpdatedAt) < runnerSilence,
+		UpdatedAt: timeText(s.UpdatedAt),
 	}
+	for _, skip := range skips {
+		if skip.Projection == s.Projection {
+			r.Skipped++
+		}
+	}
+	return r
+}
+
+// failureText is why it has stopped, without what the user knows: which it is.
+func failureText(s daybook.ProjectionStatus) string {
+	return strings.TrimPrefix(validText(s.Failure), "daybook: projection "+s.Projection+" ")
+}
+
+// causeOf is a failure without the event in front of it, which is named by its position.
+func causeOf(failure string) string {
+	if _, cause, found := strings.Cut(failure, "): "); found && strings.HasPrefix(failure, "cannot take position ") {
+		failure = cause
+	}
+	return strings.TrimPrefix(failure, "daybook: ")
 }
 
 func stateOf(s daybook.ProjectionStatus) string {
@@ -90,6 +131,8 @@ func stateOf(s daybook.ProjectionStatus) string {
 		return string(s.State)
 	case s.Paused:
 		return statePaused
+	case s.Restored:
+		return stateRestored
 	case s.Failed > 0:
 		return stateStopped
 	case s.Lag > 0:
@@ -105,205 +148,123 @@ func newProjections(a *app) *cobra.Command {
 		Short: "List the read models of the book, with all their generations, and how far each is",
 		Long: `List the read models of the book, with all their generations, and how far each is.
 
-balances is part of every append, and so as far as the book. daily and transfers
-are kept by daybank run. A generation is made by a rebuild: one of each is live, the
-ones before it are kept until they are dropped, and copies are what the past is worked
-out from.`,
+balances is part of every append, and so is as far as the book. daily and transfers
+come behind it, and are kept by daybank run. A rebuild makes a further generation:
+one is live, those that were before are kept until they are dropped, and copies are
+what the past is worked out from.`,
 		Args: needs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.reading(cmd.Context(), func(ctx context.Context, s *session) error {
-				return a.listProjections(ctx, s.book)
+				list, err := s.book.Projections(ctx)
+				if err != nil {
+					return err
+				}
+				if len(list) == 0 {
+					a.note("book %s has no read models: the first write makes balances, and daybank run makes daily and transfers", a.book)
+				}
+				return a.listProjections(ctx, s.book, list)
 			})
 		},
 	}
-	cmd.AddCommand(newSkip(a), newDropKept(a), newCopy(a))
+	cmd.AddCommand(newSkip(a), newSkips(a), newCopy(a), newDropKept(a), newDrop(a))
 	return cmd
 }
 
-func (a *app) listProjections(ctx context.Context, book *daybook.Book, names ...string) error {
-	list, err := book.Projections(ctx)
+// listProjections prints generations, and says where events are passed over.
+func (a *app) listProjections(ctx context.Context, book *daybook.Book, list []daybook.ProjectionStatus) error {
+	skips, err := book.Skips(ctx)
 	if err != nil {
 		return err
 	}
 	l := a.listing(projectionColumns(), false)
+	passing := int64(0)
 	for _, status := range list {
-		if len(names) > 0 && (!slices.Contains(names, status.Projection) || status.State != daybook.GenerationLive) {
-			continue
+		r := projectionRowOf(status, skips)
+		if r.Live {
+			passing += r.Skipped
 		}
-		if err := l.add(projectionRowOf(status)); err != nil {
+		if err := l.add(r); err != nil {
 			return err
 		}
 	}
-	if l.count == 0 && len(names) == 0 {
-		a.note("book %s has no read models: the first write makes balances, and daybank run makes daily and transfers", a.book)
+	if err := l.close(); err != nil {
+		return err
 	}
-	return l.close()
-}
-
-// changedProjection is the answer of a verb that has changed something about a read model.
-type changedProjection struct {
-	Projection string `json:"projection"`
-	// Changed says that it was not so before; Position is where it is, Dropped how many
-	// generations were removed.
-	Changed  bool  `json:"changed"`
-	Position int64 `json:"position"`
-	Dropped  int64 `json:"dropped"`
-}
-
-func newSkip(a *app) *cobra.Command {
-	var position number
-	var reason string
-	cmd := &cobra.Command{
-		Use:   "skip NAME --position N --reason TEXT",
-		Short: "Make a read model pass over an event that it cannot take, for ever",
-		Long: `Make a read model pass over the event at a position, at which it has stopped. That is
-recorded with the reason, holds in every rebuild, and cannot be taken back.`,
-		Args: needs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !position.given || reason == "" {
-				return usage("skip needs --position N, of the event, and --reason TEXT, which is recorded")
-			}
-			return a.onProjection(cmd.Context(), args[0], func(ctx context.Context, s *session, live daybook.ProjectionStatus) error {
-				if err := s.book.SkipEvent(ctx, live.Projection, position.value, reason); err != nil {
-					return err
-				}
-				a.note("%s passes over the event at position %d", live.Projection, position.value)
-				return a.showChanged(changedProjection{Projection: live.Projection, Changed: true, Position: position.value})
-			})
-		},
+	if passing > 0 {
+		a.note("%s passed over: daybank projections skips lists what and why", plural(passing, "event"))
 	}
-	cmd.Flags().Var(&position, "position", "the `POSITION` of the event (needed)")
-	cmd.Flags().StringVar(&reason, "reason", "", "why: `TEXT` that is recorded (needed)")
-	return cmd
+	return nil
 }
 
-func newDropKept(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "drop-kept NAME",
-		Short: "Remove the generations of a read model that were live once, and copies that are of no use any more",
-		Args:  needs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.onProjection(cmd.Context(), args[0], func(ctx context.Context, s *session, live daybook.ProjectionStatus) error {
-				dropped, err := s.book.DropKept(ctx, readmodel.Named(live.Projection))
-				if err != nil {
-					return err
-				}
-				a.note("%s of %s removed", plural(int64(dropped), "generation"), live.Projection)
-				return a.showChanged(changedProjection{Projection: live.Projection, Changed: dropped > 0, Position: live.Position, Dropped: int64(dropped)})
-			})
-		},
+// showProjection prints the live generation of a projection as it is by now.
+func (a *app) showProjection(ctx context.Context, book *daybook.Book, name string) error {
+	live, found, err := liveGeneration(ctx, book, name)
+	if err != nil || !found {
+		return err
 	}
-}
-
-func newCopy(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "copy NAME",
-		Short: "Keep a copy of a read model as it is now, so that its past is near from there on",
-		Args:  needs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.onProjection(cmd.Context(), args[0], func(ctx context.Context, s *session, live daybook.ProjectionStatus) error {
-				position, err := s.book.CopyView(ctx, readmodel.Named(live.Projection))
-				if err != nil {
-					return err
-				}
-				a.note("there is a copy of %s as of position %d", live.Projection, position)
-				return a.showChanged(changedProjection{Projection: live.Projection, Changed: true, Position: position})
-			})
-		},
-	}
-}
-
-// showChanged prints the answer where it is for programs; people have been told.
-func (a *app) showChanged(r changedProjection) error {
-	if a.format != formatJSON {
-		return nil
-	}
-	return a.show(r, nil)
-}
-
-func newPause(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "pause NAME",
-		Short: "Stop a read model where it is, in all processes, until it is resumed",
-		Long: `Stop a read model where it is, in all processes, until it is resumed. balances is then
-no part of appends any more; accounts works it out from where it stopped.`,
-		Args: needs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.onProjection(cmd.Context(), args[0], func(ctx context.Context, s *session, live daybook.ProjectionStatus) error {
-				if err := s.book.PauseProjection(ctx, live.Projection); err != nil {
-					return err
-				}
-				return a.showMoved(ctx, s.book, live, "paused")
-			})
-		},
-	}
-}
-
-func newResume(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "resume NAME",
-		Short: "Let a read model that was paused go on",
-		Long: `Let a read model that was paused go on. balances is brought up to date first, and is
-then part of every append again; the others go on with daybank run.`,
-		Args: needs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.onProjection(cmd.Context(), args[0], func(ctx context.Context, s *session, live daybook.ProjectionStatus) error {
-				book := s.book
-				if live.Kind == daybook.KindInline {
-					var err error
-					if book, err = daybook.Open(ctx, s.driver, a.book, bank.Events, daybook.Inline{readmodel.Balances}); err != nil {
-						return err
-					}
-				}
-				if err := book.ResumeProjection(ctx, readmodel.Named(live.Projection)); err != nil {
-					return err
-				}
-				return a.showMoved(ctx, book, live, "resumed")
-			})
-		},
-	}
-}
-
-// showMoved says that a read model was paused or resumed, or was so before.
-func (a *app) showMoved(ctx context.Context, book *daybook.Book, before daybook.ProjectionStatus, done string) error {
-	now, _, err := liveGeneration(ctx, book, before.Projection)
+	skips, err := book.Skips(ctx)
 	if err != nil {
 		return err
 	}
-	changed := now.Paused != before.Paused
-	switch {
-	case changed:
-		a.note("%s is %s at position %d", now.Projection, done, now.Position)
-	case now.Paused:
-		a.note("%s was paused already, at position %d", now.Projection, now.Position)
-	default:
-		a.note("%s is not paused", now.Projection)
-	}
-	return a.showChanged(changedProjection{Projection: now.Projection, Changed: changed, Position: now.Position})
+	r := projectionRowOf(live, skips)
+	return a.show(r, projectionColumns(), r)
 }
 
-// onProjection runs f about a read model that the book has.
-func (a *app) onProjection(ctx context.Context, name string, f func(ctx context.Context, s *session, live daybook.ProjectionStatus) error) error {
-	if err := checkNames(name); err != nil {
-		return err
-	}
+// onGenerations runs f about all generations of a projection, of this program's or any other
+// that the book has: one that no program declares any more is to be got rid of.
+func (a *app) onGenerations(ctx context.Context, name string, f func(ctx context.Context, s *session, list []daybook.ProjectionStatus) error) error {
 	return a.reading(ctx, func(ctx context.Context, s *session) error {
-		live, found, err := liveGeneration(ctx, s.book, name)
+		all, err := s.book.Projections(ctx)
 		if err != nil {
 			return err
 		}
-		if !found {
-			return noSuchProjection(a.book, name)
+		known := readmodel.Names()
+		var list []daybook.ProjectionStatus
+		for _, status := range all {
+			if status.Projection == name {
+				list = append(list, status)
+			}
+			if !slices.Contains(known, status.Projection) {
+				known = append(known, status.Projection)
+			}
 		}
-		return f(ctx, s, live)
+		switch {
+		case len(list) > 0:
+			return f(ctx, s, list)
+		case slices.Contains(known, name):
+			return notMade(a.book, name)
+		}
+		return usage("%q is no read model of book %s: there are %s", shorten(name), a.book, strings.Join(known, ", "))
 	})
 }
 
-// checkNames refuses names that are no read model's.
+// onProjection is onGenerations for what is about the live one.
+func (a *app) onProjection(ctx context.Context, name string, f func(ctx context.Context, s *session, live daybook.ProjectionStatus) error) error {
+	return a.onGenerations(ctx, name, func(ctx context.Context, s *session, list []daybook.ProjectionStatus) error {
+		for _, status := range list {
+			if status.State == daybook.GenerationLive {
+				return f(ctx, s, status)
+			}
+		}
+		return notMade(a.book, name)
+	})
+}
+
+// onOwnProjection is onProjection for what takes the declaration.
+func (a *app) onOwnProjection(ctx context.Context, name string, f func(ctx context.Context, s *session, p daybook.Projector) error) error {
+	if err := checkNames(name); err != nil {
+		return err
+	}
+	return a.onProjection(ctx, name, func(ctx context.Context, s *session, _ daybook.ProjectionStatus) error {
+		return f(ctx, s, readmodel.Named(name))
+	})
+}
+
+// checkNames refuses names that are no read model of this program's.
 func checkNames(names ...string) error {
 	for i, name := range names {
 		if readmodel.Named(name) == nil {
-			return usage("%q is no read model: there are %s", shorten(name), strings.Join(readmodel.Names(), ", "))
+			return usage("%q is no read model of this program: there are %s", shorten(name), strings.Join(readmodel.Names(), ", "))
 		}
 		if slices.Contains(names[:i], name) {
 			return usage("%s is there twice", name)
@@ -312,13 +273,27 @@ func checkNames(names ...string) error {
 	return nil
 }
 
-func noSuchProjection(book, name string) error {
-	hint := "daybank run --once makes it"
+// notMade says that the book does not have one of the program's read models yet.
+func notMade(book, name string) error {
+	hint := "daybank run --once " + name + " makes it"
 	if name == readmodel.Balances.Name {
 		hint = "the next write makes it, and so does daybank rebuild " + name
 	}
 	return &hintError{
 		&subjectError{&daybook.NotThereError{What: "read model", Subject: book}, fmt.Sprintf("book %s has no read model %s yet", book, name)},
 		hint,
+	}
+}
+
+// completeNames completes up to so many names of read models, each once.
+func completeNames(most int, names ...string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		var left []cobra.Completion
+		for _, name := range names {
+			if len(args) < most && !slices.Contains(args, name) {
+				left = append(left, name)
+			}
+		}
+		return left, cobra.ShellCompDirectiveNoFileComp
 	}
 }

@@ -45,7 +45,7 @@ func execByHand(ctx context.Context, db, statement string) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, `SET search_path = daybook; `+statement)
+	_, err = conn.Exec(ctx, `SET search_path = daybook, daybook_views; `+statement)
 	return errors.Join(err, conn.Close(ctx))
 }
 
