@@ -214,16 +214,17 @@ func wantNothingLeft(t *testing.T, options Options) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	var schemas int
-	if err := pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'daybook\_bench\_%'`).Scan(&schemas); err != nil {
+	var schemas, tables int
+	if err := pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'daybook\_bench\_%'),
+	(SELECT count(*) FROM pg_class WHERE relnamespace = 'daybook_views'::regnamespace)`).Scan(&schemas, &tables); err != nil {
 		t.Fatal(err)
 	}
 	files, err := os.ReadDir(options.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if schemas != 0 || len(files) != 0 {
-		t.Errorf("%d schemas and the files %v are left", schemas, files)
+	if schemas != 0 || tables != 0 || len(files) != 0 {
+		t.Errorf("%d schemas, %d tables of views and the files %v are left", schemas, tables, files)
 	}
 }
 

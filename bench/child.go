@@ -36,6 +36,10 @@ const (
 	doVerify = "verify" // the whole book
 	doFollow = "follow" // from a position on, from now on
 	doSeen   = "seen"   // wait for a position, and say what was seen until then
+
+	doRebuild   = "rebuild"   // a read model of the whole book
+	doProject   = "project"   // run a view behind the book, from now on
+	doProjected = "projected" // wait until it is at a position, and say what it has done until then
 )
 
 // request is what a worker is asked for.
@@ -84,9 +88,10 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 
 // hand is what a worker keeps from one request to the next.
 type hand struct {
-	callers  *callers
-	follower *follower
-	closers  []func() error
+	callers    *callers
+	follower   *follower
+	projecting *projecting
+	closers    []func() error
 }
 
 func (h *hand) close() error {
@@ -120,6 +125,14 @@ func (h *hand) do(ctx context.Context, asked request) (answer reply, err error) 
 		return answer, err
 	case doFollow:
 		return reply{}, h.follow(ctx, asked)
+	case doRebuild:
+		answer.Sample, err = rebuild(ctx, asked)
+		return answer, err
+	case doProject:
+		return reply{}, h.project(ctx, asked)
+	case doProjected:
+		answer.Sample, err = h.projecting.projected(ctx, asked.Position)
+		return answer, err
 	case doSeen:
 		answer.Sample, err = h.follower.seen(ctx, asked.Position)
 		return answer, err

@@ -102,9 +102,11 @@ type Requirement struct {
 	What    string  `json:"what"`
 	Limit   float64 `json:"limit"`
 	Reached Spread  `json:"reached"`
-	// Outcome compares Limit with the median that was reached; of memory, with the
-	// most.
+	// Outcome compares Limit with the median that was reached; where What names no other
+	// line, with the most.
 	Outcome Outcome `json:"outcome"`
+
+	bounded metric // what Limit bounds by itself, if it does
 }
 
 // lines are the samples of a scenario, by contender, in the order in which they

@@ -50,10 +50,13 @@ func (m metric) of(s sample) (value float64, ok bool) {
 	return 0, false
 }
 
-// judge works out what was reached: the median over the rounds, and of memory, which
-// is bounded and not compared, the most.
+// judge works out what was reached: the median over the rounds, and of what is bounded
+// and not compared, the most.
 func (r requirement) judge(samples lines) Requirement {
 	out := Requirement{What: r.String(), Limit: r.limit, Outcome: NotMeasured}
+	if r.against == "" {
+		out.bounded = r.metric
+	}
 	var values []float64
 	for i, own := range samples.of(r.of) {
 		value, ok := r.metric.of(own)
@@ -69,7 +72,7 @@ func (r requirement) judge(samples lines) Requirement {
 	}
 	out.Reached = spread(values)
 	reached := out.Reached.Median
-	if r.metric == memory {
+	if r.against == "" {
 		reached = out.Reached.Max
 	}
 	out.Outcome = Failed
@@ -86,10 +89,18 @@ func (r requirement) String() string {
 		sign = "≥"
 	}
 	if r.against == "" {
-		return fmt.Sprintf("%s of %s %s %s", r.metric, r.of, sign, megabytes(r.limit))
+		return fmt.Sprintf("%s of %s %s %s", r.metric, r.of, sign, r.metric.text(r.limit))
 	}
 	return fmt.Sprintf("%s of %s %s %g × %s", r.metric, r.of, sign, r.limit, r.against)
 }
 
-// megabytes says a number of bytes. Memory is the only thing measured by itself.
+// text says a value of what is bounded by itself: bytes, or microseconds.
+func (m metric) text(value float64) string {
+	if m == memory {
+		return megabytes(value)
+	}
+	return milliseconds(value) + " ms"
+}
+
+// megabytes says a number of bytes.
 func megabytes(bytes float64) string { return fmt.Sprintf("%.0f MB", bytes/1e6) }

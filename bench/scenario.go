@@ -51,7 +51,7 @@ func appendScenario(name, title string, callers int, kinds []kind, must ...requi
 
 // scenarios returns all of them, in the order in which they run.
 func scenarios() []scenario {
-	return slices.Concat(firstScenarios(), snapshotScenarios(), lastScenarios(), []scenario{sqliteSnapshotScenario()})
+	return slices.Concat(firstScenarios(), snapshotScenarios(), projectionScenarios(), lastScenarios(), []scenario{sqliteSnapshotScenario()})
 }
 
 // firstScenarios are about appends, and about reading what is not long.
@@ -95,6 +95,22 @@ func firstScenarios() []scenario {
 	}
 }
 
+// projectionScenarios are about read models that are kept up to date.
+func projectionScenarios() []scenario {
+	return []scenario{
+		{
+			name: "inline-64", title: "append with a view inline, 64 callers, one event a call, aggregates of their own",
+			baseline: nameWithout, postgres: true, prepare: prepareInline,
+			must: []requirement{atLeast(0.5, rate, nameInline, nameWithout)},
+		},
+		{
+			name: "behind-64", title: "64 callers append, a view runs behind in another process: from an event's being there to its being in the view",
+			baseline: nameAppend, postgres: true, prepare: prepareBehind,
+			must: []requirement{atLeast(0.9, rate, nameBehind, nameAppend), atMost(2e6, worst, nameBehind, "")},
+		},
+	}
+}
+
 // lastScenarios are those that leave the largest tables behind, and those that have files
 // of their own.
 func lastScenarios() []scenario {
@@ -107,6 +123,11 @@ func lastScenarios() []scenario {
 		{
 			name: "verify", title: "verifying a whole book of many aggregates, in a process that does nothing else",
 			baseline: nameRaw, postgres: true, cold: true, maxRounds: 3, prepare: prepareVerify,
+			must: []requirement{atLeast(0.5, rate, nameDaybook, nameRaw), atMost(150e6, memory, nameDaybook, "")},
+		},
+		{
+			name: "rebuild", title: "making a read model of a whole book anew, in a process that does nothing else",
+			baseline: nameRaw, postgres: true, cold: true, maxRounds: 3, prepare: prepareRebuild,
 			must: []requirement{atLeast(0.5, rate, nameDaybook, nameRaw), atMost(150e6, memory, nameDaybook, "")},
 		},
 		{

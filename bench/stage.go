@@ -26,6 +26,7 @@ type lab struct {
 	schema string        // of the baselines' tables
 	pool   *pgxpool.Pool // for making them and reading them back; nil without PostgreSQL
 	server server
+	wide   bool // the book of wideBook is filled
 }
 
 // newLab makes the schema for the baselines, where there is a PostgreSQL.
@@ -79,6 +80,7 @@ func (l *lab) newStage(scenario string) *stage {
 type stage struct {
 	*lab
 	scenario string
+	shared   string // the name of a book that is other scenarios' too, or one of several
 	closers  []func(context.Context) error
 	pools    map[int]*pgxpool.Pool // by their size
 }
@@ -97,7 +99,7 @@ func (s *stage) close(ctx context.Context) error {
 }
 
 // bookName is the name of the scenario's book.
-func (s *stage) bookName() string { return "bench-" + s.id + "-" + s.scenario }
+func (s *stage) bookName() string { return "bench-" + s.id + "-" + orElse(s.shared, s.scenario) }
 
 // target is where a contender writes, to be told to another process.
 type target struct {
@@ -153,12 +155,12 @@ func (s *stage) connections(ctx context.Context, n int) (*pgxpool.Pool, error) {
 }
 
 // openBook opens a book on PostgreSQL, until the returned function is called.
-func openBook(ctx context.Context, t target) (*daybook.Book, func() error, error) {
+func openBook(ctx context.Context, t target, options ...daybook.OpenOption) (*daybook.Book, func() error, error) {
 	db, err := postgres.Open(ctx, t.DSN)
 	if err != nil {
 		return nil, nil, err
 	}
-	book, err := daybook.Open(ctx, db, t.Book, newRegistry())
+	book, err := daybook.Open(ctx, db, t.Book, newRegistry(), options...)
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
@@ -166,11 +168,30 @@ func openBook(ctx context.Context, t target) (*daybook.Book, func() error, error
 }
 
 // book opens the scenario's book, until the stage is closed.
-func (s *stage) book(ctx context.Context) (*daybook.Book, error) {
-	book, closeBook, err := openBook(ctx, s.target(nameDaybook))
+func (s *stage) book(ctx context.Context, options ...daybook.OpenOption) (*daybook.Book, error) {
+	book, closeBook, err := openBook(ctx, s.target(nameDaybook), options...)
 	if err != nil {
 		return nil, err
 	}
 	s.onClose(func(context.Context) error { return closeBook() })
 	return book, nil
+}
+
+// namedBook opens one of several books of the scenario.
+func (s *stage) namedBook(ctx context.Context, name string, options ...daybook.OpenOption) (*daybook.Book, error) {
+	defer func(shared string) { s.shared = shared }(s.shared)
+	s.shared = s.scenario + "-" + name
+	return s.book(ctx, options...)
+}
+
+// wideBook opens a book of many aggregates, whose events stand among those of all others.
+// All scenarios have the same; the first one fills it.
+func (s *stage) wideBook(ctx context.Context) (*daybook.Book, error) {
+	s.shared = "wide"
+	book, err := s.book(ctx)
+	if err != nil || s.wide {
+		return book, err
+	}
+	s.wide = true
+	return book, fillWide(ctx, book, s.BookEvents)
 }

@@ -88,8 +88,8 @@ func (s Scenario) table(out *strings.Builder) error {
 		reached := "n/a"
 		if must.Outcome != NotMeasured {
 			reached = fmt.Sprintf("%.2f (%.2f–%.2f)", must.Reached.Median, must.Reached.Min, must.Reached.Max)
-			if strings.HasPrefix(must.What, string(memory)) {
-				reached = megabytes(must.Reached.Max)
+			if must.bounded != "" {
+				reached = must.bounded.text(must.Reached.Max)
 			}
 		}
 		fmt.Fprintf(out, "  must reach: %s: %s, %s\n", must.What, reached, strings.ToUpper(string(must.Outcome)))

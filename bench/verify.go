@@ -12,15 +12,10 @@ import (
 // verifyEach is how many events each aggregate of a book that is verified has.
 const verifyEach = 10
 
-// prepareVerify fills a book of many aggregates, whose events stand among those of all
-// others, and sets up Verify against a reader by hand, each in a new process every
-// time.
+// prepareVerify sets up Verify of a whole book against a reader by hand, each in a new
+// process every time.
 func prepareVerify(ctx context.Context, s *stage) ([]contender, error) {
-	book, err := s.book(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := fillWide(ctx, book, s.BookEvents); err != nil {
+	if _, err := s.wideBook(ctx); err != nil {
 		return nil, err
 	}
 	return []contender{
