@@ -19,11 +19,10 @@ func prepareBehind(ctx context.Context, s *stage) ([]contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	view := newBalances(daybook.PerAggregate)
-	if err := book.CatchUp(ctx, view); err != nil { // which makes it
+	if err := book.CatchUp(ctx, newBalances()); err != nil { // which makes it
 		return nil, err
 	}
-	forget(s, book, view)
+	forget(s, book)
 	c := newCallers(writers, appendTo(book))
 	w, err := s.startWorker(ctx)
 	if err != nil {
@@ -50,7 +49,7 @@ func prepareBehind(ctx context.Context, s *stage) ([]contender, error) {
 	return []contender{{
 		name: nameBehind, round: round,
 		verify: func(ctx context.Context) error {
-			return errors.Join(auditBook(ctx, book, c.written()), auditView(ctx, s, book, view, byAggregate))
+			return errors.Join(auditBook(ctx, book, c.written()), auditBalances(ctx, s, book, viewTable(book)))
 		},
 	}}, nil
 }
@@ -75,7 +74,7 @@ func (h *hand) project(ctx context.Context, asked request) error {
 	if err != nil {
 		return err
 	}
-	p := &projecting{book: book, view: newBalances(daybook.PerAggregate), used: processCPU()}
+	p := &projecting{book: book, view: newBalances(), used: processCPU()}
 	p.taken.Latency = newLatencies()
 	h.projecting, h.closers = p, append(h.closers, func() error {
 		p.all.Wait()

@@ -15,12 +15,11 @@ const (
 // prepareInline sets up callers on two books: one with a view inline, and one without.
 func prepareInline(ctx context.Context, s *stage) ([]contender, error) {
 	const callers = 64
-	view := newBalances(daybook.PerAggregate)
-	with, err := s.namedBook(ctx, nameInline, daybook.Inline{view})
+	with, err := s.namedBook(ctx, nameInline, daybook.Inline{newBalances()})
 	if err != nil {
 		return nil, err
 	}
-	forget(s, with, view)
+	forget(s, with)
 	without, err := s.namedBook(ctx, nameWithout)
 	if err != nil {
 		return nil, err
@@ -28,7 +27,7 @@ func prepareInline(ctx context.Context, s *stage) ([]contender, error) {
 	ours := callersOnBook(with, newCallers(callers, appendTo(with)))
 	bookOnly := ours.verify
 	ours.name, ours.verify = nameInline, func(ctx context.Context) error {
-		return errors.Join(bookOnly(ctx), auditView(ctx, s, with, view, byAggregate))
+		return errors.Join(bookOnly(ctx), auditBalances(ctx, s, with, viewTable(with)))
 	}
 	base := callersOnBook(without, newCallers(callers, appendTo(without)))
 	base.name = nameWithout

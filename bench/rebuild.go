@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -11,32 +12,27 @@ import (
 	"github.com/daybook-go/daybook"
 )
 
-// prepareRebuild sets up making a read model of a whole book anew, by the library and by
-// hand, each in a new process every time. The book is that of [prepareVerify].
+// rebuildEach is how many events each account has whose balance is made anew.
+const rebuildEach = 100
+
+// prepareRebuild fills a book of many accounts, and sets up making their balances anew, by
+// the library and by hand, each in a new process every time.
 func prepareRebuild(ctx context.Context, s *stage) ([]contender, error) {
-	book, err := s.wideBook(ctx)
+	book, err := s.book(ctx)
 	if err != nil {
 		return nil, err
 	}
-	view := newBalances(perAccount)
-	if _, err := book.Rebuild(ctx, view, daybook.RebuildOptions{}); err != nil { // so that every round switches from one to the next
+	if err := fillWide(ctx, book, s.BookEvents, rebuildEach); err != nil {
 		return nil, err
 	}
-	forget(s, book, view)
-	ours := s.inProcess(nameDaybook, doRebuild, s.BookEvents)
-	ours.verify = func(ctx context.Context) error { return auditView(ctx, s, book, view, byAccount) }
-	theirs := s.inProcess(nameRaw, doRebuild, s.BookEvents)
-	theirs.verify = func(ctx context.Context) error {
-		want, err := foldBook(ctx, book, byAccount)
-		if err != nil {
-			return err
-		}
-		got, err := readBalances(ctx, s.pool, s.target(nameRaw).table())
-		if err != nil {
-			return err
-		}
-		return want.compare(got)
+	if _, err := book.Rebuild(ctx, newBalances(), daybook.RebuildOptions{}); err != nil { // so that every round switches from one to the next
+		return nil, err
 	}
+	forget(s, book)
+	ours := s.inProcess(nameDaybook, doRebuild, s.BookEvents)
+	ours.verify = func(ctx context.Context) error { return auditBalances(ctx, s, book, viewTable(book)) }
+	theirs := s.inProcess(nameRaw, doRebuild, s.BookEvents)
+	theirs.verify = func(ctx context.Context) error { return auditBalances(ctx, s, book, s.target(nameRaw).table()) }
 	return []contender{ours, theirs}, nil
 }
 
@@ -59,14 +55,14 @@ func rebuildByLibrary(ctx context.Context, t target) (events int64, took time.Du
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, closeBook()) }()
-	view := newBalances(perAccount)
+	view := newBalances()
 	start := time.Now()
 	made, err := book.Rebuild(ctx, view, daybook.RebuildOptions{})
 	took = time.Since(start)
 	if err != nil {
 		return 0, 0, err
 	}
-	if made.Resumed != 0 || made.Rows != min(made.Position, maxAccounts) {
+	if made.Resumed != 0 || made.Rows != max(1, made.Position/rebuildEach) {
 		return 0, 0, fmt.Errorf("the rebuild has not made it anew: %+v", made)
 	}
 	_, err = book.DropKept(ctx, view)
@@ -87,22 +83,28 @@ func rebuildByHand(ctx context.Context, t target) (events int64, took time.Durat
 		return 0, 0, err
 	}
 	start := time.Now()
-	rows := map[int64]balance{}
+	all := balances{}
 	registry := newRegistry()
+	rec := daybook.Recorded{Aggregate: daybook.AggregateID{Type: aggregateType}, EventType: eventType}
 	add := func(raw [][]byte) error {
-		rec := daybook.Recorded{EventType: string(raw[0]), SchemaVersion: int(raw[1][3]), Payload: raw[2], RecordedAt: instant(raw[3])}
+		if string(raw[3]) != eventType {
+			return fmt.Errorf("position %d is a %s", integer(raw[0]), raw[3])
+		}
+		rec.Position, rec.Aggregate.ID, rec.SequenceNumber = integer(raw[0]), daybook.UUID(raw[1]), integer(raw[2])
+		rec.SchemaVersion, rec.Payload = int(binary.BigEndian.Uint32(raw[4])), raw[5]
+		rec.OccurredAt, rec.RecordedAt = instant(raw[6]), instant(raw[7])
 		event, err := paidOf(registry.Decode(rec))
 		if err != nil {
 			return err
 		}
 		events++
-		at := accountOf(event)
-		rows[at] = rows[at].add(event, rec.RecordedAt)
+		all.add(event, &rec)
 		return nil
 	}
-	err = eachRow(ctx, conn, add, `SELECT event_type, schema_version, payload, recorded_at FROM daybook.events WHERE book_id = $1 ORDER BY position`, id)
+	err = eachRow(ctx, conn, add, `SELECT position, aggregate_id, sequence_number, event_type, schema_version, payload, occurred_at, recorded_at
+FROM daybook.events WHERE book_id = $1 ORDER BY position`, id)
 	if err == nil {
-		err = copyBalances(ctx, conn, t, rows)
+		err = copyBalances(ctx, conn, t, all)
 	}
 	return events, time.Since(start), err
 }
@@ -111,24 +113,32 @@ func rebuildByHand(ctx context.Context, t target) (events int64, took time.Durat
 const balancesSQL = `
 DROP TABLE IF EXISTS %[1]s;
 CREATE TABLE %[1]s (
-	key      bigint           NOT NULL PRIMARY KEY,
-	currency text COLLATE "C" NOT NULL,
-	balance  bigint           NOT NULL,
-	events   bigint           NOT NULL,
-	last_at  timestamptz      NOT NULL
-);
-CREATE INDEX ON %[1]s (balance)`
+	account_id uuid NOT NULL, handle text COLLATE "C" NOT NULL, owner text COLLATE "C" NOT NULL, currency text COLLATE "C" NOT NULL,
+	balance bigint NOT NULL, status text COLLATE "C" NOT NULL, overflow boolean NOT NULL,
+	handle_key text COLLATE "C" NOT NULL, owner_key text COLLATE "C" NOT NULL, search text COLLATE "C" NOT NULL,
+	deposits bigint NOT NULL, withdrawals bigint NOT NULL, sent bigint NOT NULL, received bigint NOT NULL, opened_at timestamptz,
+	sequence_number bigint NOT NULL, position bigint NOT NULL, last_event text COLLATE "C" NOT NULL,
+	last_occurred_at timestamptz NOT NULL, last_recorded_at timestamptz NOT NULL
+)`
 
-func copyBalances(ctx context.Context, conn *pgx.Conn, t target, rows map[int64]balance) error {
+// copyBalances makes the table and its indexes, these when the rows are there.
+func copyBalances(ctx context.Context, conn *pgx.Conn, t target, all balances) error {
+	rows := make([][]any, 0, len(all))
+	for key, row := range all {
+		rows = append(rows, row.values(key))
+	}
+	indexes := fmt.Sprintf(`ALTER TABLE %s ADD PRIMARY KEY (account_id)`, t.table())
+	for _, column := range balanceIndexes {
+		indexes += fmt.Sprintf(`; CREATE INDEX ON %s (%s)`, t.table(), column)
+	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, fmt.Sprintf(balancesSQL, t.table()), pgx.QueryExecModeSimpleProtocol); err != nil {
-			return err
+		_, err := tx.Exec(ctx, fmt.Sprintf(balancesSQL, t.table()), pgx.QueryExecModeSimpleProtocol)
+		if err == nil {
+			_, err = tx.CopyFrom(ctx, pgx.Identifier{t.Schema, t.Table}, balanceColumns, pgx.CopyFromRows(rows))
 		}
-		all := make([][]any, 0, len(rows))
-		for key, row := range rows {
-			all = append(all, []any{key, row.Currency, row.Balance, row.Events, row.LastAt})
+		if err == nil {
+			_, err = tx.Exec(ctx, indexes, pgx.QueryExecModeSimpleProtocol)
 		}
-		_, err := tx.CopyFrom(ctx, pgx.Identifier{t.Schema, t.Table}, []string{"key", "currency", "balance", "events", "last_at"}, pgx.CopyFromRows(all))
 		return err
 	})
 }

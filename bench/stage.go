@@ -26,7 +26,6 @@ type lab struct {
 	schema string        // of the baselines' tables
 	pool   *pgxpool.Pool // for making them and reading them back; nil without PostgreSQL
 	server server
-	wide   bool // the book of wideBook is filled
 }
 
 // newLab makes the schema for the baselines, where there is a PostgreSQL.
@@ -80,7 +79,7 @@ func (l *lab) newStage(scenario string) *stage {
 type stage struct {
 	*lab
 	scenario string
-	shared   string // the name of a book that is other scenarios' too, or one of several
+	own      string // the name of one of several books
 	closers  []func(context.Context) error
 	pools    map[int]*pgxpool.Pool // by their size
 }
@@ -99,7 +98,7 @@ func (s *stage) close(ctx context.Context) error {
 }
 
 // bookName is the name of the scenario's book.
-func (s *stage) bookName() string { return "bench-" + s.id + "-" + orElse(s.shared, s.scenario) }
+func (s *stage) bookName() string { return "bench-" + s.id + "-" + orElse(s.own, s.scenario) }
 
 // target is where a contender writes, to be told to another process.
 type target struct {
@@ -179,19 +178,7 @@ func (s *stage) book(ctx context.Context, options ...daybook.OpenOption) (*daybo
 
 // namedBook opens one of several books of the scenario.
 func (s *stage) namedBook(ctx context.Context, name string, options ...daybook.OpenOption) (*daybook.Book, error) {
-	defer func(shared string) { s.shared = shared }(s.shared)
-	s.shared = s.scenario + "-" + name
+	defer func(own string) { s.own = own }(s.own)
+	s.own = s.scenario + "-" + name
 	return s.book(ctx, options...)
-}
-
-// wideBook opens a book of many aggregates, whose events stand among those of all others.
-// All scenarios have the same; the first one fills it.
-func (s *stage) wideBook(ctx context.Context) (*daybook.Book, error) {
-	s.shared = "wide"
-	book, err := s.book(ctx)
-	if err != nil || s.wide {
-		return book, err
-	}
-	s.wide = true
-	return book, fillWide(ctx, book, s.BookEvents)
 }

@@ -12,10 +12,15 @@ import (
 // verifyEach is how many events each aggregate of a book that is verified has.
 const verifyEach = 10
 
-// prepareVerify sets up Verify of a whole book against a reader by hand, each in a new
-// process every time.
+// prepareVerify fills a book of many aggregates, whose events stand among those of all
+// others, and sets up Verify against a reader by hand, each in a new process every
+// time.
 func prepareVerify(ctx context.Context, s *stage) ([]contender, error) {
-	if _, err := s.wideBook(ctx); err != nil {
+	book, err := s.book(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := fillWide(ctx, book, s.BookEvents, verifyEach); err != nil {
 		return nil, err
 	}
 	return []contender{
@@ -41,10 +46,10 @@ func (s *stage) inProcess(name, do string, events int) contender {
 	}}
 }
 
-// fillWide appends total events to aggregates of verifyEach events each: an event to
-// each of them, then the next to each.
-func fillWide(ctx context.Context, book *daybook.Book, total int) error {
-	aggregates := newAggregates(max(1, total/verifyEach))
+// fillWide appends total events to aggregates of so many events each: an event to each of
+// them, then the next to each.
+func fillWide(ctx context.Context, book *daybook.Book, total, each int) error {
+	aggregates := newAggregates(max(1, total/each))
 	w := written{}
 	for number := 0; number < total; {
 		entries := make([]daybook.Entry, 0, thousand)

@@ -1,10 +1,12 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,49 +15,97 @@ import (
 	"github.com/daybook-go/daybook"
 )
 
-// balance is a row of the read model: what the events of a key come to. Events shows one
-// that was lost or taken twice.
+// balance is a row of the read model: what the events of an account come to. It has the
+// columns of the bank's balances.
 type balance struct {
-	Currency string    `db:"currency"`
-	Balance  int64     `db:"balance,index"`
-	Events   int64     `db:"events"`
-	LastAt   time.Time `db:"last_at"`
+	Handle, Owner, Currency string
+	Balance                 int64
+	Status                  string
+	Overflow                bool
+	HandleKey, OwnerKey     string
+	Search                  string
+	// Deposits counts the events, so that one shows that was lost or taken twice.
+	Deposits, Withdrawals, Sent, Received int64
+	OpenedAt                              *time.Time
+	SequenceNumber, Position              int64
+	LastEvent                             string
+	LastOccurredAt, LastRecordedAt        time.Time
 }
 
 // add is how a payment changes the row.
-func (b balance) add(e Paid, recordedAt time.Time) balance {
-	b.Currency, b.LastAt = e.Currency, recordedAt
+func (b balance) add(e Paid, rec *daybook.Recorded) balance {
+	if b.OpenedAt == nil {
+		at := rec.OccurredAt
+		b.OpenedAt, b.Status, b.Currency = &at, "open", e.Currency
+		b.Handle, b.Owner = rec.Aggregate.ID.String(), e.Reference
+		b.HandleKey, b.OwnerKey = b.Handle, strings.ToLower(b.Owner)
+		b.Search = b.Handle + "\n" + b.OwnerKey
+	}
 	b.Balance += e.Amount
-	b.Events++
+	b.Deposits++
+	b.SequenceNumber, b.Position, b.LastEvent = rec.SequenceNumber, rec.Position, rec.EventType
+	b.LastOccurredAt, b.LastRecordedAt = rec.OccurredAt, rec.RecordedAt
 	return b
 }
 
-// newBalances is the view that keeps a balance for every key.
-func newBalances[K comparable](keys func(daybook.ProjectedEvent) []K) *daybook.View[K, balance] {
-	return &daybook.View[K, balance]{
-		Name: "balances", Keys: keys,
-		Evolve: func(row balance, _ K, e daybook.ProjectedEvent) (balance, bool) {
-			return row.add(e.Data.(Paid), e.RecordedAt), false //nolint:forcetypeassert // there is no other event
+// newBalances is the view that keeps a balance for every account.
+func newBalances() *daybook.View[daybook.UUID, balance] {
+	return &daybook.View[daybook.UUID, balance]{
+		Name: "balances", Key: "account_id", Indexes: balanceIndexes, Keys: daybook.PerAggregate,
+		Evolve: func(row balance, _ daybook.UUID, e daybook.ProjectedEvent) (balance, bool) {
+			return row.add(e.Data.(Paid), &e.Recorded), false //nolint:forcetypeassert // there is no other event
 		},
 	}
 }
 
-// maxAccounts is how many accounts a read model of a whole book has.
-const maxAccounts = 10_000
+var (
+	balanceIndexes = []string{"handle_key", "owner_key", "balance", "position"}
+	balanceColumns = []string{
+		"account_id", "handle", "owner", "currency", "balance", "status", "overflow", "handle_key", "owner_key", "search",
+		"deposits", "withdrawals", "sent", "received", "opened_at", "sequence_number", "position", "last_event", "last_occurred_at", "last_recorded_at",
+	}
+)
 
-// accountOf is the account that an event belongs to. Its events are of several aggregates.
-func accountOf(e Paid) int64 { return e.Number % maxAccounts }
-
-func perAccount(e daybook.ProjectedEvent) []int64 {
-	return []int64{accountOf(e.Data.(Paid))} //nolint:forcetypeassert // there is no other event
+// values are those of balanceColumns.
+func (b *balance) values(key daybook.UUID) []any {
+	return []any{
+		[16]byte(key), b.Handle, b.Owner, b.Currency, b.Balance, b.Status, b.Overflow, b.HandleKey, b.OwnerKey, b.Search,
+		b.Deposits, b.Withdrawals, b.Sent, b.Received, b.OpenedAt, b.SequenceNumber, b.Position, b.LastEvent, b.LastOccurredAt, b.LastRecordedAt,
+	}
 }
 
-// balances are rows of a read model, by the text of their keys.
-type balances map[string]balance
+// places are where a row of balanceColumns is read to.
+func (b *balance) places(key *daybook.UUID) []any {
+	return []any{
+		(*[16]byte)(key), &b.Handle, &b.Owner, &b.Currency, &b.Balance, &b.Status, &b.Overflow, &b.HandleKey, &b.OwnerKey, &b.Search,
+		&b.Deposits, &b.Withdrawals, &b.Sent, &b.Received, &b.OpenedAt, &b.SequenceNumber, &b.Position, &b.LastEvent, &b.LastOccurredAt, &b.LastRecordedAt,
+	}
+}
+
+// equal reports whether two rows are the same, wherever their times are.
+func (b balance) equal(other balance) bool {
+	same := b.LastOccurredAt.Equal(other.LastOccurredAt) && b.LastRecordedAt.Equal(other.LastRecordedAt) &&
+		(b.OpenedAt == nil) == (other.OpenedAt == nil) && (b.OpenedAt == nil || b.OpenedAt.Equal(*other.OpenedAt))
+	b.LastOccurredAt, b.LastRecordedAt, b.OpenedAt = other.LastOccurredAt, other.LastRecordedAt, other.OpenedAt
+	return same && b == other
+}
+
+// balances are rows of a read model.
+type balances map[daybook.UUID]*balance
+
+// add adds a payment to the row of its account.
+func (all balances) add(e Paid, rec *daybook.Recorded) {
+	row := all[rec.Aggregate.ID]
+	if row == nil {
+		row = &balance{}
+		all[rec.Aggregate.ID] = row
+	}
+	*row = row.add(e, rec)
+}
 
 // foldBook adds up all events of a book, one by one.
-func foldBook(ctx context.Context, book *daybook.Book, key func(daybook.Recorded, Paid) string) (balances, error) {
-	rows := balances{}
+func foldBook(ctx context.Context, book *daybook.Book) (balances, error) {
+	all := balances{}
 	for rec, err := range book.Read(ctx, daybook.Query{}) {
 		if err != nil {
 			return nil, err
@@ -64,43 +114,39 @@ func foldBook(ctx context.Context, book *daybook.Book, key func(daybook.Recorded
 		if err != nil {
 			return nil, err
 		}
-		at := key(rec, event)
-		rows[at] = rows[at].add(event, rec.RecordedAt)
+		all.add(event, &rec)
 	}
-	return rows, nil
+	return all, nil
 }
-
-func byAccount(_ daybook.Recorded, e Paid) string     { return fmt.Sprint(accountOf(e)) }
-func byAggregate(rec daybook.Recorded, _ Paid) string { return rec.Aggregate.ID.String() }
 
 // readBalances reads a table of balances back, by SQL of its own.
 func readBalances(ctx context.Context, pool *pgxpool.Pool, table string) (balances, error) {
-	found, err := pool.Query(ctx, `SELECT key::text, currency, balance, events, last_at FROM `+table)
+	found, err := pool.Query(ctx, `SELECT `+strings.Join(balanceColumns, ", ")+` FROM `+table)
 	if err != nil {
 		return nil, err
 	}
-	rows := balances{}
-	var key string
+	all := balances{}
+	var key daybook.UUID
 	var row balance
-	_, err = pgx.ForEachRow(found, []any{&key, &row.Currency, &row.Balance, &row.Events, &row.LastAt}, func() error {
-		if _, twice := rows[key]; twice {
-			return fmt.Errorf("table %s has key %s twice", table, key)
+	_, err = pgx.ForEachRow(found, row.places(&key), func() error {
+		if all[key] != nil {
+			return fmt.Errorf("table %s has account %s twice", table, key)
 		}
-		row.LastAt = row.LastAt.UTC()
-		rows[key] = row
+		kept := row
+		all[key] = &kept
 		return nil
 	})
-	return rows, err
+	return all, err
 }
 
 // compare returns an error unless got has the rows of want and no other.
 func (want balances) compare(got balances) error {
-	for _, key := range slices.Sorted(maps.Keys(want)) {
-		switch row, found := got[key]; {
-		case !found:
-			return fmt.Errorf("the row of %s is missing, which comes of %d events", key, want[key].Events)
-		case row != want[key]:
-			return fmt.Errorf("the row of %s is %+v, and its events come to %+v", key, row, want[key])
+	for _, key := range slices.SortedFunc(maps.Keys(want), func(a, b daybook.UUID) int { return bytes.Compare(a[:], b[:]) }) {
+		switch row := got[key]; {
+		case row == nil:
+			return fmt.Errorf("the row of %s is missing, which comes of %d events", key, want[key].Deposits)
+		case !row.equal(*want[key]):
+			return fmt.Errorf("the row of %s is %+v, and its events come to %+v", key, *row, *want[key])
 		}
 	}
 	if len(got) > len(want) {
@@ -109,31 +155,31 @@ func (want balances) compare(got balances) error {
 	return nil
 }
 
-// viewTable is what SQL calls the table of a view.
-func viewTable[K comparable](book *daybook.Book, view *daybook.View[K, balance]) string {
-	return pgx.Identifier{"daybook_views", view.SQLName(book)}.Sanitize()
-}
-
-// auditView returns an error unless a view's table holds what the events of its book come
-// to.
-func auditView[K comparable](ctx context.Context, s *stage, book *daybook.Book, view *daybook.View[K, balance], key func(daybook.Recorded, Paid) string) error {
-	want, err := foldBook(ctx, book, key)
+// auditBalances returns an error unless a table holds what the events of a book come to.
+func auditBalances(ctx context.Context, s *stage, book *daybook.Book, table string) error {
+	want, err := foldBook(ctx, book)
 	if err != nil {
 		return err
 	}
-	got, err := readBalances(ctx, s.pool, viewTable(book, view))
+	got, err := readBalances(ctx, s.pool, table)
 	if err != nil {
 		return err
 	}
 	return want.compare(got)
 }
 
-// forget removes what a view has in the database, when the stage is closed.
-func forget[K comparable](s *stage, book *daybook.Book, view *daybook.View[K, balance]) {
+// viewTable is what SQL calls the table of a book's view.
+func viewTable(book *daybook.Book) string {
+	return pgx.Identifier{"daybook_views", newBalances().SQLName(book)}.Sanitize()
+}
+
+// forget removes what a book's view has in the database, when the stage is closed.
+func forget(s *stage, book *daybook.Book) {
 	s.onClose(func(ctx context.Context) error {
-		if err := book.PauseProjection(ctx, view.Name); err != nil {
+		name := newBalances().Name
+		if err := book.PauseProjection(ctx, name); err != nil {
 			return err
 		}
-		return book.DropProjection(ctx, view.Name)
+		return book.DropProjection(ctx, name)
 	})
 }
