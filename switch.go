@@ -130,12 +130,12 @@ func (w *worker) bringIn(ctx context.Context, tx DriverTx, until Head) error {
 		if len(records) == 0 {
 			return nil
 		}
-		after = records[len(records)-1].Position
-		events, err := w.decode(records)
-		if err != nil {
-			return err
+		c := w.events(Query{}).decode(records)
+		if c.err != nil {
+			return c.err
 		}
-		if err := w.applyIn(ctx, tx, events); err != nil {
+		after = c.to.Position
+		if err := w.applyIn(ctx, tx, c.events); err != nil {
 			return err
 		}
 	}

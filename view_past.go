@@ -64,9 +64,13 @@ func (v *View[K, R]) GetAt(ctx context.Context, book *Book, key K, point Point) 
 		}
 	}
 	slices.SortFunc(events, func(a, b Recorded) int { return int(a.Position - b.Position) })
+	past, err := v.past(ctx, book, q)
+	if err != nil {
+		return row, false, err
+	}
 	f := newFold(v, v.table("past"))
 	f.begin(rowSum{}, true)
-	if err := v.foldPast(ctx, book, f, slices.Values(events)); err != nil {
+	if err := foldPast(f, past.decode(events)); err != nil {
 		return row, false, err
 	}
 	row, found = f.get(key)
@@ -128,18 +132,16 @@ func (v *View[K, R]) at(ctx context.Context, book *Book, point Point) (*PastView
 		return past, f, nil
 	}
 	q.AfterPosition = past.From
-	var readErr error
-	err = v.foldPast(ctx, book, f, func(yield func(Recorded) bool) {
-		for rec, err := range book.Read(ctx, q) {
-			if readErr = err; err != nil || !yield(rec) {
-				return
-			}
-		}
-	})
-	if readErr != nil {
-		err = readErr
+	events, err := v.past(ctx, book, q)
+	if err != nil {
+		return nil, nil, err
 	}
-	return past, f, err
+	for c := range events.chunks(ctx) {
+		if err := foldPast(f, c); err != nil {
+			return nil, nil, err
+		}
+	}
+	return past, f, nil
 }
 
 // base puts the nearest rows there are at or before a position into f, and returns the
@@ -199,33 +201,21 @@ func eachRow(ctx context.Context, from rowsReader, t Table, do func(rows [][]any
 	}
 }
 
-// foldPast brings events into rows that are all in memory.
-func (v *View[K, R]) foldPast(ctx context.Context, book *Book, f *fold[K, R], events func(func(Recorded) bool)) error {
+// past are the events that q selects, as the view gets them.
+func (v *View[K, R]) past(ctx context.Context, book *Book, q Query) (selection, error) {
 	skips, err := book.skips(ctx, v.Name)
-	if err != nil {
+	return selection{book: book, projection: v.Name, skips: positionsOf(skips), query: q}, err
+}
+
+// foldPast brings events into rows that are all in memory.
+func foldPast(f folding, c chunk) error {
+	if c.err != nil {
+		return c.err
+	}
+	if _, err := f.take(c.events); err != nil {
 		return err
 	}
-	passedOver := positionsOf(skips)
-	chunk := make([]Recorded, 0, chunkEvents)
-	flush := func() error {
-		decoded, err := book.decodeFor(v.Name, passedOver, chunk)
-		if err == nil {
-			_, err = f.take(decoded)
-		}
-		if err == nil {
-			err = f.fold()
-		}
-		chunk = chunk[:0]
-		return err
-	}
-	for rec := range events {
-		if chunk = append(chunk, rec); len(chunk) == chunkEvents {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
+	return f.fold()
 }
 
 // get returns a row that is in memory.

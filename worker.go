@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
-	"sync"
 	"time"
 )
 
 const (
-	// chunkEvents is how many events a projection that is behind takes at a time.
-	chunkEvents = 2_000
 	// bulkEvents is after how many events a generation that is being built writes its rows,
 	// and its checkpoint: from there it goes on after a crash.
 	bulkEvents = 250_000
@@ -84,44 +80,41 @@ func (w *worker) advance(ctx context.Context, until Head) (err error) {
 	}()
 	began, from := now(), w.at.Position
 	w.goal = until.Position
-	chunk := make([]Recorded, 0, chunkEvents)
-	bytes := 0
-	for rec, err := range w.book.Read(ctx, Query{AfterPosition: w.position, UntilPosition: until.Position, EventTypes: w.d.eventTypes}) {
-		if err != nil {
-			return err
+	var taken chunk
+	for next := range w.events(Query{AfterPosition: w.position, UntilPosition: until.Position}).chunks(ctx) {
+		if next.err != nil {
+			return next.err
 		}
-		chunk, bytes = append(chunk, rec), bytes+len(rec.Payload)
-		if len(chunk) < chunkEvents && bytes < MaxPageBytes {
+		if taken.join(next); !taken.full() {
+			if err := w.touch(ctx); err != nil {
+				return err
+			}
 			continue
 		}
-		if err := w.take(ctx, chunk, Head{Position: rec.Position, RecordedAt: rec.RecordedAt}); err != nil {
+		if err := w.take(ctx, taken.events, taken.to); err != nil {
 			return err
 		}
-		chunk, bytes = chunk[:0], 0
+		taken = chunk{}
 	}
 	if took := now().Sub(began).Seconds(); took > 0 {
 		w.at.Rate = float64(until.Position-from) / took
 	}
-	return w.finish(ctx, chunk, until)
+	return w.finish(ctx, taken.events, until)
 }
 
 // finish takes the last events up to a head, and writes all down.
-func (w *worker) finish(ctx context.Context, chunk []Recorded, until Head) error {
+func (w *worker) finish(ctx context.Context, events []ProjectedEvent, until Head) error {
 	bulk := w.bulk
 	w.bulk = false
 	defer func() { w.bulk = bulk }()
-	if len(chunk) == 0 && until.Position == w.at.Position {
+	if len(events) == 0 && until.Position == w.at.Position {
 		return nil
 	}
-	return w.take(ctx, chunk, until)
+	return w.take(ctx, events, until)
 }
 
-// take brings a chunk of events into the read model, which is then at position to.
-func (w *worker) take(ctx context.Context, chunk []Recorded, to Head) error {
-	events, err := w.decode(chunk)
-	if err != nil {
-		return err
-	}
+// take brings some events into the read model, which is then at position to.
+func (w *worker) take(ctx context.Context, events []ProjectedEvent, to Head) (err error) {
 	switch {
 	case w.d.subscription != nil:
 		if err := w.deliver(ctx, events); err != nil {
@@ -278,42 +271,8 @@ func (w *worker) write(ctx context.Context, c Checkpoint) error {
 	return nil
 }
 
-func (w *worker) decode(chunk []Recorded) ([]ProjectedEvent, error) {
-	return w.book.decodeFor(w.d.name, w.skips, chunk)
-}
-
-// decodeFor returns events as a projection gets them, without those that it passes over.
-func (b *Book) decodeFor(projection string, skips map[int64]bool, chunk []Recorded) ([]ProjectedEvent, error) {
-	events := make([]ProjectedEvent, 0, len(chunk))
-	for _, rec := range chunk {
-		if !skips[rec.Position] {
-			events = append(events, ProjectedEvent{Recorded: rec})
-		}
-	}
-	share := max((len(events)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0), 256)
-	var all sync.WaitGroup
-	for from := 0; from < len(events); from += share {
-		part := events[from:min(from+share, len(events))]
-		all.Go(func() { b.decodePart(part) })
-	}
-	all.Wait()
-	for i := range events {
-		if err, failed := events[i].Data.(undecoded); failed {
-			return nil, &ProjectionError{Projection: projection, Record: events[i].Recorded, Err: err.error}
-		}
-	}
-	return events, nil
-}
-
-// undecoded stands for the value of an event that cannot be decoded.
-type undecoded struct{ error }
-
-func (b *Book) decodePart(events []ProjectedEvent) {
-	for i := range events {
-		data, err := b.Decode(events[i].Recorded)
-		if err != nil {
-			data = undecoded{err}
-		}
-		events[i].Data = data
-	}
+// events are those that q selects, as the projection gets them.
+func (w *worker) events(q Query) selection {
+	q.EventTypes = w.d.eventTypes
+	return selection{book: w.book, projection: w.d.name, skips: w.skips, query: q}
 }
