@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// bulkEvents is after how many events a generation that is being built writes its rows,
-	// and its checkpoint: from there it goes on after a crash.
-	bulkEvents = 250_000
+	// bulkTime is after how long a generation that is being built writes its rows and its
+	// checkpoint, from which it goes on after a crash. In a while, events touch most rows there
+	// are, so that to write them more often is to write them all more often.
+	bulkTime = 20 * time.Second
 	// maxHeldRows bounds the rows in memory.
 	maxHeldRows = 100_000
 	// touchPause is how often who works on a projection says so.
@@ -162,7 +163,7 @@ func (w *worker) takeRows(ctx context.Context, events []ProjectedEvent, to Head)
 			return err
 		}
 		w.position = to.Position
-		if w.bulk && !w.d.copyDue(w.at.Position, to.Position) && to.Position-w.at.Position < bulkEvents && w.fold.held() < maxHeldRows && now().Sub(w.flushed) < bulkTime {
+		if w.bulk && !w.d.copyDue(w.at.Position, to.Position) && w.fold.held() < maxHeldRows && now().Sub(w.flushed) < bulkTime {
 			return w.touch(ctx)
 		}
 	}
@@ -209,9 +210,6 @@ func writeRows(ctx context.Context, tx DriverTx, f folding) error {
 	}
 	return tx.WriteRows(ctx, rows)
 }
-
-// bulkTime bounds how much of the work a crash can cost.
-const bulkTime = 20 * time.Second
 
 // save runs work and moves the checkpoint, in one transaction.
 func (w *worker) save(ctx context.Context, to Head, work func(ctx context.Context, tx DriverTx) error) error {
