@@ -149,16 +149,22 @@ func (m *Metadata) unmarshalPlain(data []byte) bool {
 // plainString cuts a JSON string off data, unless it has an escape or anything else
 // that asks for a closer look.
 func plainString(data []byte) (text, rest []byte, ok bool) {
-	data, ok = bytes.CutPrefix(bytes.TrimLeft(data, " "), []byte(`"`))
-	end := bytes.IndexByte(data, '"')
-	if !ok || end < 0 {
+	if data, ok = bytes.CutPrefix(bytes.TrimLeft(data, " "), []byte(`"`)); !ok {
 		return nil, nil, false
 	}
-	text = data[:end]
-	if bytes.IndexByte(text, '\\') >= 0 || !utf8.Valid(text) || bytes.ContainsFunc(text, unicode.IsControl) {
-		return nil, nil, false
+	ascii := true
+	for end, c := range data {
+		switch {
+		case c == '"':
+			text = data[:end]
+			return text, data[end+1:], ascii || utf8.Valid(text) && !bytes.ContainsFunc(text, unicode.IsControl)
+		case c == '\\' || c < ' ' || c == '\x7f':
+			return nil, nil, false
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
 	}
-	return text, data[end+1:], true
+	return nil, nil, false
 }
 
 // check refuses what could not be stored on every engine, or would be taken for
