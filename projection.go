@@ -213,6 +213,26 @@ func guarded(projection string, rec Recorded, f func() error) (err error) {
 	return f()
 }
 
+// guardedAll is guarded for n steps one after the other, up to the first error. Step i is
+// about the event at the place that event tells.
+func guardedAll(projection string, events []ProjectedEvent, n int, event func(i int) int, step func(i int) error) (err error) {
+	i := 0
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it panicked: %v", p)
+		}
+		if err != nil {
+			err = &ProjectionError{Projection: projection, Record: events[event(i)].Recorded, Err: err}
+		}
+	}()
+	for ; i < n; i++ {
+		if err := step(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // failedAt is the position of the event that err is about; 0 where it is about none.
 func failedAt(err error) int64 {
 	var failed *ProjectionError

@@ -33,27 +33,33 @@ type folding interface {
 // fold is a folding. Its rows are in as many parts as there are workers, by the hashes of
 // their keys.
 type fold[K comparable, R any] struct {
-	view  *View[K, R]
-	table Table
-	seed  maphash.Seed
-	parts []foldedPart[K, R]
-	empty bool // the table has no rows that are not in parts
-
-	events []ProjectedEvent // taken
-	keys   [][]K            // of each
-	wanted map[K]struct{}   // to be loaded
+	view   *View[K, R]
+	table  Table
+	seed   maphash.Seed
+	parts  []foldedPart[K, R]
+	empty  bool                   // the table has no rows that are not in parts
+	events []ProjectedEvent       // taken
+	wanted map[K]*foldedRow[K, R] // to be loaded
 
 	adding bool
 	total  rowSum
 }
 
 type foldedPart[K comparable, R any] struct {
-	rows  map[K]*foldedRow[R]
-	dirty []K // keys of rows that are not as in the table
+	rows    map[K]*foldedRow[K, R]
+	touches []touch[K, R]      // of the events that were taken
+	dirty   []*foldedRow[K, R] // rows that are not as in the table
+}
+
+// touch is that an event touches a row.
+type touch[K comparable, R any] struct {
+	event int // its place among those taken
+	row   *foldedRow[K, R]
 }
 
 // foldedRow is a row in memory.
-type foldedRow[R any] struct {
+type foldedRow[K comparable, R any] struct {
+	key         K
 	row         R
 	there       bool // false where there is no such row
 	dirty       bool
@@ -69,9 +75,9 @@ func newFold[K comparable, R any](v *View[K, R], t Table) *fold[K, R] {
 
 func (f *fold[K, R]) forget() {
 	for i := range f.parts {
-		f.parts[i] = foldedPart[K, R]{rows: map[K]*foldedRow[R]{}}
+		f.parts[i] = foldedPart[K, R]{rows: map[K]*foldedRow[K, R]{}}
 	}
-	f.empty, f.events, f.keys, f.wanted = false, nil, nil, nil
+	f.empty, f.events, f.wanted = false, nil, nil
 }
 
 func (f *fold[K, R]) begin(sum rowSum, empty bool) {
@@ -88,46 +94,48 @@ func (f *fold[K, R]) held() (n int) {
 	return n
 }
 
-func (f *fold[K, R]) part(key K) int {
+// part is the one that has the row of a key.
+func (f *fold[K, R]) part(key K) *foldedPart[K, R] {
 	if len(f.parts) == 1 {
-		return 0
+		return &f.parts[0]
 	}
-	return int(maphash.Comparable(f.seed, key) % uint64(len(f.parts))) //nolint:gosec // smaller than the number of parts
+	return &f.parts[maphash.Comparable(f.seed, key)%uint64(len(f.parts))]
 }
 
 func (f *fold[K, R]) take(events []ProjectedEvent) (TableKeys, error) {
 	missing := TableKeys{Table: f.table}
-	f.events, f.keys, f.wanted = events, f.keys[:0], map[K]struct{}{}
-	for _, e := range events {
-		if err := guarded(f.view.Name, e.Recorded, func() error { return f.takeOne(e, &missing) }); err != nil {
-			return missing, err
-		}
+	f.events, f.wanted = events, map[K]*foldedRow[K, R]{}
+	for i := range f.parts {
+		f.parts[i].touches = f.parts[i].touches[:0]
 	}
-	return missing, nil
+	err := guardedAll(f.view.Name, events, len(events), func(i int) int { return i }, func(i int) error { return f.takeOne(i, &missing) })
+	return missing, err
 }
 
-// takeOne notes the keys of the rows that e touches, and which are to be loaded.
-func (f *fold[K, R]) takeOne(e ProjectedEvent, missing *TableKeys) error {
-	keys := f.view.Keys(e)
-	f.keys = append(f.keys, keys)
+// takeOne notes the rows that an event touches, and which are to be loaded.
+func (f *fold[K, R]) takeOne(event int, missing *TableKeys) error {
+	keys := f.view.Keys(f.events[event])
 	for i, key := range keys {
 		for _, other := range keys[:i] {
 			if other == key {
 				return fmt.Errorf("its Keys returned %v twice for one event", key)
 			}
 		}
-		if f.empty || f.parts[f.part(key)].rows[key] != nil {
-			continue
+		part := f.part(key)
+		row := part.rows[key]
+		if row == nil {
+			row = &foldedRow[K, R]{key: key}
+			part.rows[key] = row
+			if !f.empty {
+				values, err := f.view.shape.keyOut(key)
+				if err != nil {
+					return err
+				}
+				f.wanted[key] = row
+				missing.Keys = append(missing.Keys, values)
+			}
 		}
-		if _, asked := f.wanted[key]; asked {
-			continue
-		}
-		values, err := f.view.shape.keyOut(key)
-		if err != nil {
-			return err
-		}
-		f.wanted[key] = struct{}{}
-		missing.Keys = append(missing.Keys, values)
+		part.touches = append(part.touches, touch[K, R]{event, row})
 	}
 	return nil
 }
@@ -138,15 +146,15 @@ func (f *fold[K, R]) put(rows [][]any) error {
 		if err := f.view.in(values, &e); err != nil {
 			return fmt.Errorf("a row of table %s: %w", f.table.Name, err)
 		}
-		row := &foldedRow[R]{row: e.Row, there: true, saved: true}
+		row := f.wanted[e.Key]
+		if row == nil { // it was not asked for
+			row = &foldedRow[K, R]{key: e.Key}
+			f.part(e.Key).rows[e.Key] = row
+		}
+		row.row, row.there, row.saved = e.Row, true, true
 		if f.adding {
 			row.sum = sumOf(values)
 		}
-		f.parts[f.part(e.Key)].rows[e.Key] = row
-		delete(f.wanted, e.Key)
-	}
-	for key := range f.wanted {
-		f.parts[f.part(key)].rows[key] = &foldedRow[R]{}
 	}
 	f.wanted = nil
 	return nil
@@ -169,60 +177,41 @@ func (f *fold[K, R]) fold() error {
 // foldPart brings the events into the rows of one part.
 func (f *fold[K, R]) foldPart(number int) error {
 	part := &f.parts[number]
-	for i := range f.events {
-		e := &f.events[i]
-		err := guarded(f.view.Name, e.Recorded, func() error {
-			for _, key := range f.keys[i] {
-				if f.part(key) == number {
-					f.foldRow(part, key, e)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
+	event := func(i int) int { return part.touches[i].event }
+	return guardedAll(f.view.Name, f.events, len(part.touches), event, func(i int) error {
+		now := part.touches[i].row
+		next, drop := f.view.Evolve(now.row, now.key, f.events[part.touches[i].event])
+		if drop {
+			next = *new(R)
 		}
-	}
-	return nil
-}
-
-func (f *fold[K, R]) foldRow(part *foldedPart[K, R], key K, e *ProjectedEvent) {
-	now := part.rows[key]
-	if now == nil {
-		now = &foldedRow[R]{}
-		part.rows[key] = now
-	}
-	next, drop := f.view.Evolve(now.row, key, *e)
-	if drop {
-		next = *new(R)
-	}
-	now.row, now.there = next, !drop
-	if !now.dirty {
-		now.dirty = true
-		part.dirty = append(part.dirty, key)
-	}
+		now.row, now.there = next, !drop
+		if !now.dirty {
+			now.dirty = true
+			part.dirty = append(part.dirty, now)
+		}
+		return nil
+	})
 }
 
 func (f *fold[K, R]) writes() (TableRows, error) {
 	out := TableRows{Table: f.table}
 	for _, part := range f.parts {
-		for _, key := range part.dirty {
-			row := part.rows[key]
+		for _, row := range part.dirty {
 			row.newSum = rowSum{}
 			if !row.there {
 				if !row.saved {
 					continue
 				}
-				values, err := f.view.shape.keyOut(key)
+				values, err := f.view.shape.keyOut(row.key)
 				if err != nil {
 					return out, err
 				}
 				out.Dropped = append(out.Dropped, values)
 				continue
 			}
-			values, err := f.view.out(key, row.row)
+			values, err := f.view.out(row.key, row.row)
 			if err != nil {
-				return out, fmt.Errorf("the row of %v: %w", key, err)
+				return out, fmt.Errorf("the row of %v: %w", row.key, err)
 			}
 			if f.adding {
 				row.newSum = sumOf(values)
@@ -236,8 +225,7 @@ func (f *fold[K, R]) writes() (TableRows, error) {
 func (f *fold[K, R]) written() {
 	for i := range f.parts {
 		part := &f.parts[i]
-		for _, key := range part.dirty {
-			row := part.rows[key]
+		for _, row := range part.dirty {
 			f.total.subtract(row.sum)
 			f.total.add(row.newSum)
 			row.dirty, row.saved, row.sum = false, row.there, row.newSum

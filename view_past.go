@@ -220,7 +220,7 @@ func foldPast(f folding, c chunk) error {
 
 // get returns a row that is in memory.
 func (f *fold[K, R]) get(key K) (row R, found bool) {
-	if folded := f.parts[f.part(key)].rows[key]; folded != nil && folded.there {
+	if folded := f.part(key).rows[key]; folded != nil && folded.there {
 		return folded.row, true
 	}
 	return row, false
