@@ -26,6 +26,12 @@ type InlineWork struct {
 	// writes the events. Of these, only the positions and the time of recording may still be
 	// wrong. nil where Fold is.
 	Keys func(rows []Recorded) ([]TableKeys, error)
+	// Before, where it and Fold are set, is called ahead of each first call of Fold, by an
+	// engine that knows it, with the id of the event that the book ends with before those that are
+	// appended, while nobody else can append; the zero UUID where there is none. It tells
+	// whether what is remembered of rows still holds. An engine that does not say it
+	// only has to load more rows.
+	Before func(event UUID)
 	// Fold returns what is to be written, from the events as they are recorded and, for
 	// each TableKeys, the rows there are. It is called once for all events of a batch,
 	// and not at all where none is new. Where it returns a [*MissingRowsError], it is to be

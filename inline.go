@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,9 @@ type OpenOption interface{ setBook(*Book) error }
 // by Open, as in [Book.Rebuild]: that takes as long as reading the book, and others can
 // append meanwhile; see [InlineProgress]. Where the declaration leaves that to a command, Open
 // does nothing, and appends are refused.
+//
+// Rows that appends have touched stay in memory, 10,000 a view at most, as long as no other
+// process appends; where an engine does not tell, they are loaded for every append.
 //
 // A projection is taken out by [Book.PauseProjection].
 type Inline []Projector
@@ -58,6 +62,18 @@ func (p InlineProgress) setBook(b *Book) error { //nolint:unparam // the error i
 type inlineSet struct {
 	revision    int64
 	projections []inlineProjection
+	warm        atomic.Pointer[warmRows] // nil while a batch works on them
+}
+
+// warmRows are the rows of views that a batch has left in memory. They are those of the
+// tables as long as the book ends with the last event of that batch: whatever else writes to
+// the tables makes another set.
+type warmRows struct {
+	last     UUID      // that event
+	foldings []folding // by projection
+	// alone says that the batch before was of this process too. Where several append in
+	// turns, what one remembers mostly does not hold, and to find that out is a round trip.
+	alone bool
 }
 
 type inlineProjection struct {
@@ -191,7 +207,11 @@ func (b *Book) handInline(ctx context.Context, batch []Append) ([]Outcome, error
 		if set == nil {
 			set = &inlineSet{}
 		}
-		outcomes, err := b.driver.Append(ctx, b.id, batch, set.work(b))
+		work, written := set.work(b)
+		outcomes, err := b.driver.Append(ctx, b.id, batch, work)
+		if err == nil {
+			written(outcomes)
+		}
 		if err == nil || !errors.Is(err, ErrInlineChanged) || try == maxInlineTries {
 			return outcomes, err
 		}
@@ -201,20 +221,21 @@ func (b *Book) handInline(ctx context.Context, batch []Append) ([]Outcome, error
 	}
 }
 
-// work is what the set does in the transaction of an append.
-func (s *inlineSet) work(b *Book) InlineWork {
-	work := InlineWork{Revision: s.revision}
+// work is what the set does in the transaction of an append. When that has ended well, written
+// is to be called.
+func (s *inlineSet) work(b *Book) (work InlineWork, written func([]Outcome)) {
+	work.Revision = s.revision
 	if len(s.projections) == 0 {
-		return work
+		return work, func([]Outcome) {}
 	}
-	batch := &inlineBatch{book: b, set: s}
-	work.Keys, work.Fold = batch.keys, batch.fold
+	batch := &inlineBatch{book: b, set: s, warm: s.warm.Swap(nil)}
+	work.Keys, work.Before, work.Fold = batch.keys, batch.isBehind, batch.fold
 	for _, p := range s.projections {
 		if p.d.fold == nil {
 			work.Apply = batch.apply
 		}
 	}
-	return work
+	return work, batch.written
 }
 
 // inlineBatch is what the inline projections make of one batch of appends.
@@ -223,6 +244,11 @@ type inlineBatch struct {
 	set    *inlineSet
 	events []ProjectedEvent
 	parts  []inlinePart // by projection
+
+	warm   *warmRows // what the batch before has left, or nil
+	used   bool      // parts have the rows of warm
+	before UUID      // the event behind which the batch is; zero where that is not known
+	last   Recorded  // the last event that was folded
 }
 
 // inlinePart is one projection's part in it.
@@ -233,7 +259,11 @@ type inlinePart struct {
 	places  []int            // of these in the batch
 }
 
+// keys uses the rows that the batch before has left, but not twice: an engine that calls it
+// again has failed meanwhile.
 func (ib *inlineBatch) keys(rows []Recorded) ([]TableKeys, error) {
+	ib.used = ib.warm != nil && ib.warm.alone && ib.parts == nil
+	ib.before, ib.last = UUID{}, Recorded{}
 	ib.events, ib.parts = make([]ProjectedEvent, len(rows)), make([]inlinePart, len(ib.set.projections))
 	for i, rec := range rows {
 		data, err := ib.book.Decode(rec)
@@ -250,7 +280,11 @@ func (ib *inlineBatch) keys(rows []Recorded) ([]TableKeys, error) {
 		if p.d.fold == nil {
 			continue
 		}
-		part.folding = p.d.fold(p.table)
+		if ib.used {
+			part.folding = ib.warm.foldings[i]
+		} else {
+			part.folding = p.d.fold(p.table)
+		}
 		missing, err := part.folding.take(part.events)
 		if err != nil {
 			return nil, err
@@ -278,7 +312,16 @@ func (ib *inlineBatch) fold(rows []Recorded, loaded [][][]any) (out []TableRows,
 			loaded = loaded[1:]
 		}
 	}
-	if ib.place(rows) {
+	moved, cold := ib.place(rows), ib.used && ib.before != ib.warm.last
+	if cold {
+		ib.used = false
+		for _, part := range ib.parts {
+			if part.folding != nil {
+				part.folding.forget()
+			}
+		}
+	}
+	if moved || cold {
 		if err := ib.takeAgain(); err != nil {
 			return nil, err
 		}
@@ -297,8 +340,50 @@ func (ib *inlineBatch) fold(rows []Recorded, loaded [][][]any) (out []TableRows,
 		}
 		out = append(out, writes)
 	}
+	ib.last = rows[len(rows)-1]
 	return out, nil
 }
+
+// isBehind notes the event behind which the batch is.
+func (ib *inlineBatch) isBehind(event UUID) { ib.before = event }
+
+// written leaves the rows to the batch behind, where what was folded is what was recorded.
+func (ib *inlineBatch) written(outcomes []Outcome) {
+	if ib.before.IsZero() || !ib.recorded(outcomes) {
+		return
+	}
+	warm := &warmRows{last: ib.last.EventID, alone: ib.warm != nil && ib.before == ib.warm.last, foldings: make([]folding, len(ib.parts))}
+	for i, part := range ib.parts {
+		if part.folding == nil {
+			continue
+		}
+		part.folding.written()
+		if part.folding.held() > maxWarmRows {
+			part.folding.forget()
+		}
+		warm.foldings[i] = part.folding
+	}
+	ib.set.warm.Store(warm)
+}
+
+// recorded reports whether the last event that was folded is recorded where it was then. If it
+// is recorded before, or elsewhere, the engine has folded in a transaction that it gave up.
+func (ib *inlineBatch) recorded(outcomes []Outcome) bool {
+	for _, outcome := range outcomes {
+		if outcome.Duplicate || outcome.Err != nil {
+			continue
+		}
+		for _, rec := range outcome.Records {
+			if rec.EventID == ib.last.EventID {
+				return rec.Position == ib.last.Position && rec.RecordedAt.Equal(ib.last.RecordedAt)
+			}
+		}
+	}
+	return false
+}
+
+// maxWarmRows bounds the rows of a view that are kept from one batch to the next.
+const maxWarmRows = 10_000
 
 // place gives the events the places they are recorded at, and reports whether these are
 // others than before.

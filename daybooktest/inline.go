@@ -22,11 +22,14 @@ type readModel struct {
 	mu             sync.Mutex
 	folded         []daybook.Recorded // what Fold was called with
 	folds, applies int
+	said           *daybook.UUID          // by Before, since the last Fold
+	before         map[int64]daybook.UUID // what Before said, by the position that came next
 }
 
 func newReadModel(s *scene) *readModel {
 	s.Helper()
 	m := &readModel{
+		before: map[int64]daybook.UUID{},
 		notebooks: daybook.Table{Name: newName("t"), Key: 1, Columns: []daybook.Column{
 			{Name: "id", Type: daybook.UUIDColumn}, {Name: "lines", Type: daybook.IntegerColumn},
 			{Name: "digest", Type: daybook.TextColumn}, {Name: "last_at", Type: daybook.TimeColumn},
@@ -50,8 +53,16 @@ func (m *readModel) inline() daybook.InlineWork {
 			}
 			return []daybook.TableKeys{keys, {Table: m.totals, Keys: [][]any{{bookRow}}}}, nil
 		},
+		Before: func(event daybook.UUID) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.said = &event
+		},
 		Fold: func(rows []daybook.Recorded, loaded [][][]any) ([]daybook.TableRows, error) {
 			m.mu.Lock()
+			if m.said != nil {
+				m.before[rows[0].Position], m.said = *m.said, nil
+			}
 			m.folds++
 			m.folded = append(m.folded, rows...)
 			m.mu.Unlock()
@@ -156,6 +167,27 @@ func (m *readModel) holdsNow(s *scene, when string) {
 	pin := s.pin(1)
 	defer s.unpin(pin)
 	m.holds(s, when, pin)
+	m.toldBefore(s, when, pin)
+}
+
+// toldBefore fails the test unless Before was told the right event, wherever it was called.
+func (m *readModel) toldBefore(s *scene, when string, r daybook.TablesReader) {
+	s.Helper()
+	records, err := r.Read(s.Context(), daybook.Query{Limit: 10_000})
+	if err != nil {
+		s.Fatalf("%s: Read: %v", when, err)
+	}
+	at := map[int64]daybook.UUID{}
+	for _, rec := range records {
+		at[rec.Position] = rec.EventID
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for position, event := range m.before {
+		if event != at[position-1] {
+			s.Errorf("I10: %s: before position %d is event %s, and Before was told %s", when, position, at[position-1], event)
+		}
+	}
 }
 
 // rawMark is a Marked as an engine gets it.

@@ -57,6 +57,18 @@ func inlineEqualsFold(s *scene) {
 	m.holds(s, books[1], "in the end")
 }
 
+// inlineInTurns appends through two handles by turns, some of several appends: what one
+// remembers of rows does not hold when it was the other's turn.
+func inlineInTurns(s *scene) {
+	m := newModels()
+	books := [2]*daybook.Book{s.open(0, daybook.Inline(m.all())), s.open(1, daybook.Inline(m.all()))}
+	ids, random := newNotebooks(3), chance(7)
+	for turn := range times(12) {
+		s.scribble(s.Context(), books[turn%2], random, ids, 1+turn%5)
+		m.holds(s, books[0], fmt.Sprint("after turn ", turn))
+	}
+}
+
 // inlineRefuses lets many callers append at once, some of whom a projection refuses.
 func inlineRefuses(s *scene) {
 	var healed atomic.Bool

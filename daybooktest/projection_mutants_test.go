@@ -60,6 +60,22 @@ var projectionMutants = []mutant{
 		killedBy: []string{"at every moment inline read models"},
 	},
 	{
+		name: "the engine says that the book ends with what this handle has written last",
+		wrap: func(d daybook.Driver) daybook.Driver {
+			var last daybook.UUID
+			return working(func(w *daybook.InlineWork) {
+				if fold := w.Fold; fold != nil {
+					w.Fold = func(rows []daybook.Recorded, loaded [][][]any) ([]daybook.TableRows, error) {
+						w.Before(last)
+						last = rows[len(rows)-1].EventID
+						return fold(rows, loaded)
+					}
+				}
+			})(d)
+		},
+		killedBy: []string{"whoever has appended before", "at every moment the read model"},
+	},
+	{
 		name:     "the engine writes what Fold returns behind the append",
 		wrap:     foldedBehind,
 		killedBy: []string{"at every moment inline read models", "refuses one append"},

@@ -6,12 +6,20 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/daybook-go/daybook"
 )
 
 // inlineSQL: the revision of the inline projections of book $1. Index heads_pkey.
 const inlineSQL = `SELECT inline FROM daybook.heads WHERE book_id = $1`
+
+// beforeSQL: the id of the event of book $1 that stands $2 places before its end. Indexes
+// heads_pkey, events_pkey.
+const beforeSQL = `
+SELECT event_id
+FROM daybook.events
+WHERE book_id = $1 AND position = (SELECT h.position - $2::bigint FROM daybook.heads AS h WHERE h.book_id = $1)`
 
 // works reports whether there is anything to do besides writing events.
 func (a *appending) works() bool { return a.inline.Fold != nil || a.inline.Apply != nil }
@@ -57,6 +65,13 @@ func (a *appending) writeAndLoad(ctx context.Context, trip *pgx.Batch, sql strin
 		}
 	}
 	trip.Queue(sql, params...).QueryRow(placed.scan)
+	var before pgtype.UUID
+	if a.inline.Before != nil {
+		trip.Queue(beforeSQL, int64(a.book), int64(len(rows))).Query(func(rows pgx.Rows) error {
+			_, err := pgx.ForEachRow(rows, []any{&before}, func() error { return nil })
+			return err
+		})
+	}
 	loaded = make([][][]any, len(keys))
 	for i, k := range keys {
 		if err := queueLoad(trip, k, &loaded[i]); err != nil {
@@ -67,6 +82,9 @@ func (a *appending) writeAndLoad(ctx context.Context, trip *pgx.Batch, sql strin
 	if gone := (&tablesError{"the tables of the inline projections", err}); len(keys) > 0 && changedMeanwhile(gone) {
 		// They are looked at before the head is locked, in order to prepare the statements.
 		return placed, nil, gone
+	}
+	if err == nil && a.inline.Before != nil {
+		a.inline.Before(before.Bytes)
 	}
 	return placed, loaded, err
 }

@@ -271,6 +271,7 @@ func explainAll(t *testing.T, db *DB, book daybook.BookID, aggregate daybook.Agg
 		{"readBookReverseSQL", readBookReverseSQL, `bigint, bigint, bigint, text, text[], bigint, timestamptz`, `%d, 0, 9223372036854775807, 'account', '{A,B}', 200, '2026-01-01'`},
 		{"readAggregateForwardSQL", readAggregateForwardSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[], timestamptz`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{}', 'infinity'`},
 		{"readAggregateReverseSQL", readAggregateReverseSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[], timestamptz`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{A,B}', '2026-01-01'`},
+		{"beforeSQL", beforeSQL, `bigint, bigint`, `%d, 3`},
 		{"lookupSQL", lookupSQL, `bigint, uuid[]`, `%d, '{` + id + `}'`},
 		{"lastSQL", lastSQL, `bigint, uuid[]`, `%d, '{` + id + `}'`},
 		{"resumeSQL", resumeSQL, `bigint, text, uuid, bytea, bigint, bigint, bigint`, `%d, 'account', '` + id + `', '` + fold + `', 9223372036854775807, 9223372036854775807, 200`},
