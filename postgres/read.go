@@ -28,12 +28,18 @@ LIMIT $6`
 	readBookReverseSQL = readBookSQL + `
 ORDER BY position DESC
 LIMIT $6`
-	readBookSQL = `
-SELECT ` + eventColumns + `
-FROM daybook.events
-WHERE book_id = $1 AND position > $2 AND position <= $3
+	// readAllSQL is readBookForwardSQL without conditions, $4 being the limit. They take a fifth
+	// of the time in which the server finds an event.
+	readAllSQL = readPositionsSQL + `
+ORDER BY position
+LIMIT $4`
+	readBookSQL = readPositionsSQL + `
 	AND ($4::text = '' OR aggregate_type = $4)
 	AND (cardinality($5::text[]) = 0 OR event_type = any($5)) AND occurred_at <= $7`
+	readPositionsSQL = `
+SELECT ` + eventColumns + `
+FROM daybook.events
+WHERE book_id = $1 AND position > $2 AND position <= $3`
 )
 
 // readAggregate…SQL: the first $8 events of aggregate $3 of type $2 in book $1,
@@ -107,6 +113,9 @@ func readStatement(book daybook.BookID, q daybook.Query) (query string, args []a
 	types := append([]string{}, q.EventTypes...) // not nil: that would be NULL
 	untilPosition := orNone(q.UntilPosition)
 	if q.Aggregate.IsZero() {
+		if q.AggregateType == "" && len(types) == 0 && q.OccurredUntil.IsZero() && !q.Reverse {
+			return readAllSQL, []any{int64(book), q.AfterPosition, untilPosition, q.Limit}
+		}
 		args = []any{int64(book), q.AfterPosition, untilPosition, q.AggregateType, types, q.Limit, orForever(q.OccurredUntil)}
 		if q.Reverse {
 			return readBookReverseSQL, args

@@ -267,6 +267,7 @@ func explainAll(t *testing.T, db *DB, book daybook.BookID, aggregate daybook.Agg
 	defer conn.Release()
 	id, fold := aggregate.ID.String(), `\x`+strings.Repeat("01", 32)
 	for _, statement := range []prepared{
+		{"readAllSQL", readAllSQL, `bigint, bigint, bigint, bigint`, `%d, 1000, 9223372036854775807, 200`},
 		{"readBookForwardSQL", readBookForwardSQL, `bigint, bigint, bigint, text, text[], bigint, timestamptz`, `%d, 1000, 9223372036854775807, '', '{}', 200, 'infinity'`},
 		{"readBookReverseSQL", readBookReverseSQL, `bigint, bigint, bigint, text, text[], bigint, timestamptz`, `%d, 0, 9223372036854775807, 'account', '{A,B}', 200, '2026-01-01'`},
 		{"readAggregateForwardSQL", readAggregateForwardSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[], timestamptz`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{}', 'infinity'`},
