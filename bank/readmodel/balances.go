@@ -71,7 +71,8 @@ func evolveBalance(row Balance, _ daybook.UUID, e daybook.ProjectedEvent) (Balan
 		row.HandleKey, row.OwnerKey = beginning(row.Handle), beginning(folded(row.Owner))
 		row.Search = folded(row.Handle) + "\n" + folded(row.Owner)
 		if row.OpenedAt == nil {
-			row.OpenedAt = &e.OccurredAt
+			at := e.OccurredAt // else every event is copied to the heap
+			row.OpenedAt = &at
 		}
 	case bank.MoneyDeposited:
 		row.Deposits++
