@@ -110,11 +110,7 @@ func (c column) encode(buf []byte) (out []byte, err error) {
 	if c.field == &fields[0] {
 		buf = slices.Grow(buf, c.room())
 	}
-	buf = appendInt32(buf, 1) // dimensions
-	buf = appendInt32(buf, 1) // there may be nulls
-	buf = binary.BigEndian.AppendUint32(buf, c.field.element)
-	buf = appendInt32(buf, len(c.rows))
-	buf = appendInt32(buf, 1) // the first index
+	buf = appendArray(buf, c.field.element, len(c.rows))
 	for i := range c.rows {
 		at := len(buf)
 		value, isNull, err := c.field.put(append(buf, 0, 0, 0, 0), &c.rows[i], c.after)
@@ -133,28 +129,49 @@ func (c column) encode(buf []byte) (out []byte, err error) {
 	return buf, nil
 }
 
+// appendArray appends what comes before the elements of an array, each of which has its length
+// before it.
+func appendArray(buf []byte, element uint32, elements int) []byte {
+	buf = appendInt32(buf, 1) // dimensions
+	buf = appendInt32(buf, 1) // there may be nulls
+	buf = binary.BigEndian.AppendUint32(buf, element)
+	buf = appendInt32(buf, elements)
+	return appendInt32(buf, 1) // the first index
+}
+
+// encoded is an array that has its binary form already.
+type encoded []byte
+
+func (e encoded) encode(buf []byte) ([]byte, error) { return append(buf, e...), nil }
+
 func appendInt64(buf []byte, n int64) []byte { return binary.BigEndian.AppendUint64(buf, uint64(n)) } //nolint:gosec // the same bits
 
 func appendInt32(buf []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(buf, uint32(n)) //nolint:gosec // counts, and what was checked
 }
 
-// takeColumns lets a connection take columns as parameters.
+// takeColumns lets a connection take columns, and what is encoded, as parameters.
 func takeColumns(types *pgtype.Map) {
 	for _, oid := range []uint32{
 		pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.Int8ArrayOID, pgtype.Int4ArrayOID, pgtype.JSONBArrayOID, pgtype.TimestamptzArrayOID,
+		pgtype.BoolArrayOID, pgtype.Float8ArrayOID,
 	} {
 		known, _ := types.TypeForOID(oid) // all are built into pgx
 		types.RegisterType(&pgtype.Type{Name: known.Name, OID: oid, Codec: columnCodec{known.Codec}})
 	}
 }
 
-// columnCodec is pgx's codec for arrays of a type, and takes columns besides.
+// encoder is a column, or what is encoded.
+type encoder interface {
+	encode(buf []byte) (out []byte, err error)
+}
+
+// columnCodec is pgx's codec for arrays of a type, and takes encoders besides.
 type columnCodec struct{ pgtype.Codec }
 
 // PlanEncode implements [pgtype.Codec].
 func (c columnCodec) PlanEncode(types *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
-	if _, ok := value.(column); ok && format == pgtype.BinaryFormatCode {
+	if _, ok := value.(encoder); ok && format == pgtype.BinaryFormatCode {
 		return columnPlan{}
 	}
 	return c.Codec.PlanEncode(types, oid, format, value)
@@ -163,4 +180,4 @@ func (c columnCodec) PlanEncode(types *pgtype.Map, oid uint32, format int16, val
 type columnPlan struct{}
 
 // Encode implements [pgtype.EncodePlan].
-func (columnPlan) Encode(value any, buf []byte) ([]byte, error) { return value.(column).encode(buf) } //nolint:forcetypeassert // PlanEncode has looked
+func (columnPlan) Encode(value any, buf []byte) ([]byte, error) { return value.(encoder).encode(buf) } //nolint:forcetypeassert // PlanEncode has looked

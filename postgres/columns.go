@@ -62,45 +62,64 @@ func arrays(columns []daybook.Column, rows [][]any) ([]any, error) {
 	return params, nil
 }
 
-func arrayOf(column daybook.Column, rows [][]any, at int) (any, error) {
-	switch column.Type {
-	case daybook.TextColumn:
-		return arrayWith(column, rows, at, func(v string) pgtype.Text { return pgtype.Text{String: v, Valid: true} })
-	case daybook.IntegerColumn:
-		return arrayWith(column, rows, at, func(v int64) pgtype.Int8 { return pgtype.Int8{Int64: v, Valid: true} })
-	case daybook.BooleanColumn:
-		return arrayWith(column, rows, at, func(v bool) pgtype.Bool { return pgtype.Bool{Bool: v, Valid: true} })
-	case daybook.RealColumn:
-		for _, row := range rows {
-			if err := number(column.Name, row[at]); err != nil {
-				return nil, err
-			}
-		}
-		return arrayWith(column, rows, at, func(v float64) pgtype.Float8 { return pgtype.Float8{Float64: v, Valid: true} })
-	case daybook.UUIDColumn:
-		return arrayWith(column, rows, at, uuidParam)
-	case daybook.TimeColumn:
-		return arrayWith(column, rows, at, func(v time.Time) pgtype.Timestamptz { return pgtype.Timestamptz{Time: v, Valid: true} })
-	case daybook.JSONColumn:
-		return arrayWith(column, rows, at, func(v []byte) []byte { return v })
-	}
-	return nil, fmt.Errorf("column %s: %d is no type of a column", column.Name, column.Type)
+// elements are the OIDs of the server's types, by ours.
+var elements = map[daybook.ColumnType]uint32{
+	daybook.TextColumn:    pgtype.TextOID,
+	daybook.IntegerColumn: pgtype.Int8OID,
+	daybook.BooleanColumn: pgtype.BoolOID,
+	daybook.RealColumn:    pgtype.Float8OID,
+	daybook.UUIDColumn:    pgtype.UUIDOID,
+	daybook.TimeColumn:    pgtype.TimestamptzOID,
+	daybook.JSONColumn:    pgtype.JSONBOID,
 }
 
-// arrayWith makes an array of the values of one column. The zero P is a null.
-func arrayWith[V, P any](column daybook.Column, rows [][]any, at int, param func(V) P) (pgtype.FlatArray[P], error) {
-	array := make(pgtype.FlatArray[P], len(rows))
-	for i, row := range rows {
-		if row[at] == nil {
-			continue
+// valueRoom is what a value takes in an array, about.
+const valueRoom = 24
+
+// arrayOf is an array of the values of one column.
+func arrayOf(column daybook.Column, rows [][]any, at int) (encoded, error) {
+	array := appendArray(make([]byte, 0, (len(rows)+1)*valueRoom), elements[column.Type], len(rows))
+	for _, row := range rows {
+		start := len(array)
+		array = append(array, 0, 0, 0, 0)
+		length := uint32(null)
+		if err := number(column.Name, row[at]); err != nil {
+			return nil, err
 		}
-		value, ok := row[at].(V)
-		if !ok {
-			return nil, fmt.Errorf("column %s: the value is a %T, and must be a %T", column.Name, row[at], value)
+		if row[at] != nil {
+			value, ok := appendValue(array, column.Type, row[at])
+			if !ok {
+				return nil, fmt.Errorf("column %s: the value is a %T, which a column of %s does not take", column.Name, row[at], sqlTypes[column.Type])
+			}
+			array, length = value, uint32(len(value)-start-4) //nolint:gosec // rows are far below 4 GiB
 		}
-		array[i] = param(value)
+		binary.BigEndian.PutUint32(array[start:], length)
 	}
 	return array, nil
+}
+
+// appendValue appends what valueOf reads.
+func appendValue(buf []byte, columnType daybook.ColumnType, value any) (out []byte, ok bool) {
+	switch v := value.(type) {
+	case string:
+		return append(buf, v...), columnType == daybook.TextColumn
+	case int64:
+		return appendInt64(buf, v), columnType == daybook.IntegerColumn
+	case bool:
+		if v {
+			return append(buf, 1), columnType == daybook.BooleanColumn
+		}
+		return append(buf, 0), columnType == daybook.BooleanColumn
+	case float64:
+		return binary.BigEndian.AppendUint64(buf, math.Float64bits(v)), columnType == daybook.RealColumn
+	case daybook.UUID:
+		return append(buf, v[:]...), columnType == daybook.UUIDColumn
+	case time.Time:
+		return appendInt64(buf, v.UnixMicro()-serverEpoch), columnType == daybook.TimeColumn
+	case []byte:
+		return append(append(buf, jsonbVersion), v...), columnType == daybook.JSONColumn
+	}
+	return buf, false
 }
 
 // number refuses NaN, which the server would keep, and SQLite does not.

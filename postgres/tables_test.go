@@ -120,7 +120,7 @@ func TestRowsThatCannotBeWritten(t *testing.T) {
 		row  []any
 		want string
 	}{
-		"a value of another type":           {row(3, 7), "table daybook_views.everything: column integer: the value is a int, and must be a int64"},
+		"a value of another type":           {row(3, 7), "table daybook_views.everything: column integer: the value is a int, which a column of bigint does not take"},
 		"too few values":                    {[]any{"a"}, "a row has 1 values, for 9 columns"},
 		"no key":                            {row(0, nil), "null value in column \"owner\""},
 		"a zero byte":                       {row(2, "a\x00b"), "invalid byte sequence"},
