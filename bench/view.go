@@ -37,7 +37,8 @@ func (b balance) add(e Paid, rec *daybook.Recorded) balance {
 	if b.OpenedAt == nil {
 		at := rec.OccurredAt
 		b.OpenedAt, b.Status, b.Currency = &at, "open", e.Currency
-		b.Handle, b.Owner = rec.Aggregate.ID.String(), e.Reference
+		b.Handle = rec.Aggregate.ID.String()[24:] // 12 digits by chance: as long as handles and names are
+		b.Owner = "Owner " + b.Handle
 		b.HandleKey, b.OwnerKey = b.Handle, strings.ToLower(b.Owner)
 		b.Search = b.Handle + "\n" + b.OwnerKey
 	}
