@@ -18,23 +18,23 @@ func TestBalancesThatAreNotTheFold(t *testing.T) {
 	}
 	one := add(balance{}, 1, at)
 	two := add(*one, 2, at.Add(time.Second))
-	first, second, third := daybook.UUID{1}, daybook.UUID{2}, daybook.UUID{3}
-	want := balances{first: two, second: one}
-	if err := want.compare(balances{first: two, second: one}); err != nil {
+	a, b, c := daybook.UUID{1}, daybook.UUID{2}, daybook.UUID{3}
+	want := balances{a: two, b: one}
+	if err := want.compare(balances{a: two, b: one}); err != nil {
 		t.Error(err)
 	}
 	later := at.Add(time.Second)
 	opened := *one
 	opened.OpenedAt = nil
 	for name, got := range map[string]balances{
-		"an event is lost":                 {first: one, second: one},
-		"an event is in it twice":          {first: add(*two, 2, later), second: one},
-		"a row is lost":                    {first: two},
-		"a row that no event has touched":  {first: two, second: one, third: {}},
-		"the events of another":            {first: one, second: two},
-		"another event than the one it is": {first: add(*one, 3, later), second: one},
-		"another time":                     {first: add(*one, 2, at), second: one},
-		"no time where there is one":       {first: two, second: &opened},
+		"an event is lost":                 {a: one, b: one},
+		"an event is in it twice":          {a: add(*two, 2, later), b: one},
+		"a row is lost":                    {a: two},
+		"a row that no event has touched":  {a: two, b: one, c: {}},
+		"the events of another":            {a: one, b: two},
+		"another event than the one it is": {a: add(*one, 3, later), b: one},
+		"another time":                     {a: add(*one, 2, at), b: one},
+		"no time where there is one":       {a: two, b: &opened},
 		"no rows":                          {},
 	} {
 		if err := want.compare(got); err == nil {

@@ -142,7 +142,7 @@ func appendArray(buf []byte, element uint32, elements int) []byte {
 // encoded is an array that has its binary form already.
 type encoded []byte
 
-func (e encoded) encode(buf []byte) ([]byte, error) { return append(buf, e...), nil }
+func (e encoded) encode(buf []byte) ([]byte, error) { return append(buf, e...), nil } //nolint:unparam // as an encoder
 
 func appendInt64(buf []byte, n int64) []byte { return binary.BigEndian.AppendUint64(buf, uint64(n)) } //nolint:gosec // the same bits
 
