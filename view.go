@@ -36,6 +36,10 @@ type View[K comparable, R any] struct {
 	// Evolve returns what becomes of a row, the zero R where there is none; drop says that
 	// there is no such row any more. It depends on its arguments alone. A panic, of Keys
 	// too, is for what must not be: it refuses an append, and stops a view that is behind.
+	//
+	// The row is as Evolve has returned it, or as it came back from the table since: what
+	// columns do not keep, such as the zone of a time, or what is finer than a microsecond,
+	// is not to be relied on.
 	Evolve func(row R, key K, e ProjectedEvent) (next R, drop bool)
 	// Aggregates, where set, returns the aggregates whose events alone touch the row of a
 	// key, so that [View.GetAt] need not read others.

@@ -60,7 +60,7 @@ func newBalances() *daybook.View[daybook.UUID, balance] {
 }
 
 var (
-	balanceIndexes = []string{"handle_key", "owner_key", "balance", "position"}
+	balanceIndexes = []string{"handle_key", "owner_key"}
 	balanceColumns = []string{
 		"account_id", "handle", "owner", "currency", "balance", "status", "overflow", "handle_key", "owner_key", "search",
 		"deposits", "withdrawals", "sent", "received", "opened_at", "sequence_number", "position", "last_event", "last_occurred_at", "last_recorded_at",

@@ -14,7 +14,10 @@ var Balances = &daybook.View[daybook.UUID, Balance]{
 	Key:  "account_id",
 	// Both are only ever raised, so the sum says that one of them was.
 	Version: balancesVersion + bank.Accounts.FoldVersion,
-	Indexes: []string{"handle_key", "owner_key", "balance", "position"},
+	// None on balance or position: every event changes both, and as long as no index has
+	// them PostgreSQL need not touch any index of the table. To sort by them is to sort the
+	// accounts.
+	Indexes: []string{"handle_key", "owner_key"},
 	Keys:    accountOf,
 	Evolve:  evolveBalance,
 	Aggregates: func(id daybook.UUID) []daybook.AggregateID {
