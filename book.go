@@ -21,6 +21,7 @@ type Book struct {
 	declared  []*declaration // inline projections
 	inline    atomic.Pointer[inlineSet]
 	progress  InlineProgress // nil where nobody asks
+	running   running
 }
 
 // Open opens the book of that name, and makes it when it is new. A name has 1 to

@@ -53,18 +53,20 @@ func statusOf(c Checkpoint, state BookState) ProjectionStatus {
 
 // WaitFor waits until the live generation of a projection has all events up to a position:
 // who has appended something reads it there. A projection that has stopped before is its
-// [*ProjectionError]'s text, and one that the book does not know is an error.
+// [*ProjectionError]'s text. One that the book does not know is an error, unless this Book is
+// running it, by [Book.Run] or [Book.CatchUp], and so about to make it.
 func (b *Book) WaitFor(ctx context.Context, projection string, position int64) error {
 	pause := waitForPause
 	for {
 		rung := b.bell.rung()
+		running := b.running.has(projection) // before looking, or it is made and done in between
 		list, err := b.generations(ctx, projection)
 		if err != nil {
 			return err
 		}
 		live, found := list.in(GenerationLive)
 		switch {
-		case len(list) == 0:
+		case len(list) == 0 && !running:
 			return unknownProjection(projection)
 		case !found: // it is being made
 		case live.Kind == KindInline && !live.Paused || live.Position >= position:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,20 +32,16 @@ const (
 // anew as in [Book.Rebuild], while the old one serves, unless its declaration leaves that to
 // a command: then, and for one that is inline, Run returns [ErrProjectionChanged].
 func (b *Book) Run(ctx context.Context, projectors ...Projector) error {
-	return b.run(ctx, projectors, nil)
+	return b.run(ctx, projectors, false)
 }
 
 // CatchUp is Run that ends when all are as far as the book was at the call, or
 // somebody else has brought them there. An event that one cannot take is an error.
 func (b *Book) CatchUp(ctx context.Context, projectors ...Projector) error {
-	head, err := b.Head(ctx)
-	if err != nil {
-		return err
-	}
-	return b.run(ctx, projectors, &head)
+	return b.run(ctx, projectors, true)
 }
 
-func (b *Book) run(ctx context.Context, projectors []Projector, until *Head) error {
+func (b *Book) run(ctx context.Context, projectors []Projector, catchUp bool) error {
 	runners := make([]*runner, len(projectors))
 	names := map[string]bool{}
 	for i, p := range projectors {
@@ -56,18 +53,53 @@ func (b *Book) run(ctx context.Context, projectors []Projector, until *Head) err
 			return invalid("projections", "%s is there twice", d.name)
 		}
 		names[d.name] = true
-		runners[i] = &runner{book: b, d: d, id: NewUUID(), until: until}
+		runners[i] = &runner{book: b, d: d, id: NewUUID()}
+	}
+	b.running.add(names, 1)
+	defer b.running.add(names, -1)
+	if catchUp {
+		head, err := b.Head(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range runners {
+			r.until = &head
+		}
 	}
 	defer b.bell.listen(b.watch)() //nolint:contextcheck // the watch is all followers', and outlives this one's context
 	all, ctx := errgroup.WithContext(ctx)
 	for _, r := range runners {
 		all.Go(func() error { return r.run(ctx) })
 	}
-	if len(runners) == 0 && until == nil { // Run ends when ctx does
+	if len(runners) == 0 && !catchUp { // Run ends when ctx does
 		<-ctx.Done()
 		return ctx.Err()
 	}
 	return all.Wait()
+}
+
+// running is the projections that a Book is running, each with how many times. The zero
+// running is ready for use.
+type running struct {
+	mu    sync.Mutex
+	times map[string]int
+}
+
+func (r *running) add(names map[string]bool, times int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.times == nil {
+		r.times = map[string]int{}
+	}
+	for name := range names {
+		r.times[name] += times
+	}
+}
+
+func (r *running) has(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.times[name] > 0
 }
 
 // runner runs one projection.

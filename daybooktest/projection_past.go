@@ -122,6 +122,35 @@ func ownWrites(s *scene) {
 	s.refused("waiting for what nobody appends", s.book.WaitFor(ctx, "ledger", s.head().Position+1), context.DeadlineExceeded)
 }
 
+// waitsForTheFirst waits for a projection while its first generation is being made.
+func waitsForTheFirst(s *scene) {
+	s.append(entry(newAggregate(), daybook.Any(), "first"))
+	hand := newByHand(nil)
+	entered, wake := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	setup := hand.Setup
+	hand.Setup = func(ctx context.Context, tx daybook.Tx, generation int64) error {
+		once.Do(func() {
+			close(entered)
+			<-wake
+		})
+		return setup(ctx, tx, generation)
+	}
+	stop := s.during(s.books[0], hand)
+	defer stop()
+	<-entered
+	s.refused("waiting for what only another one runs", s.books[1].WaitFor(s.Context(), hand.Name, 1), daybook.ErrInvalid)
+	s.refused("waiting for another one than that which runs", s.books[0].WaitFor(s.Context(), "nothing", 1), daybook.ErrInvalid)
+	ctx, cancel := context.WithTimeout(s.Context(), 20*time.Millisecond)
+	defer cancel()
+	s.refused("waiting for what is being made", s.books[0].WaitFor(ctx, hand.Name, 1), context.DeadlineExceeded)
+	close(wake)
+	if err := s.books[0].WaitFor(s.Context(), hand.Name, 1); err != nil {
+		s.Errorf("WaitFor: %v", err)
+	}
+	s.sameByHand("after waiting", hand)
+}
+
 // colour is a type with a text form of its own.
 type colour struct{ name string }
 
