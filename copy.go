@@ -69,7 +69,7 @@ func (d *declaration) copyIn(ctx context.Context, tx DriverTx, b *Book, from Che
 	if len(copies) < maxCopies {
 		return nil
 	}
-	return removeGeneration(ctx, tx, d, copies.densest())
+	return removeGeneration(ctx, tx, b, d, copies.densest())
 }
 
 // copies are those made by a declaration, by position.

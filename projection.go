@@ -18,13 +18,19 @@ type ProjectedEvent struct {
 	Data any
 }
 
+// Generation says which tables a [Projection] is to work on. Tables are the database's, so
+// that their names are to be made of both.
+type Generation struct {
+	// Book is the name of the book.
+	Book string
+	// Number is 1, 2, 3 …
+	Number int64
+}
+
 // Page is some events one after the other, for a [Projection].
 type Page struct {
-	// Book is the name of the book they are from.
-	Book string
-	// Generation is 1, 2, 3 …: which of its tables the projection is to write to, where
-	// it has one for each.
-	Generation int64
+	// Generation is what they are to be brought into.
+	Generation Generation
 	Events     []ProjectedEvent
 }
 
@@ -50,7 +56,7 @@ type Projection struct {
 	// readers see, such as by a view with a fixed name; Drop removes it. Each may be nil,
 	// and runs in a transaction with what else is to happen then. Where a generation has no
 	// tables of its own, Setup is to empty them.
-	Setup, Switch, Drop func(ctx context.Context, tx Tx, generation int64) error
+	Setup, Switch, Drop func(ctx context.Context, tx Tx, g Generation) error
 	// Apply brings a page of events into the tables. When it returns an error, nothing
 	// of the page has happened.
 	Apply func(ctx context.Context, tx Tx, page Page) error
@@ -84,7 +90,7 @@ type declaration struct {
 	fold  func(Table) folding
 
 	// A hand-written projection has these.
-	setup, switchOver, drop func(ctx context.Context, tx Tx, generation int64) error
+	setup, switchOver, drop func(ctx context.Context, tx Tx, g Generation) error
 	apply                   func(ctx context.Context, tx Tx, page Page) error
 
 	subscription *Subscription // or it is one
@@ -155,7 +161,7 @@ func (d *declaration) behind() ProjectionKind {
 // create makes what a generation is kept in.
 func (d *declaration) create(ctx context.Context, tx DriverTx, book string, generation int64) error {
 	if d.table == nil {
-		return run(ctx, d.setup, tx, generation)
+		return run(ctx, d.setup, tx, Generation{book, generation})
 	}
 	return tx.CreateTable(ctx, d.table(book, generation))
 }
@@ -182,22 +188,22 @@ func (d *declaration) show(ctx context.Context, tx DriverTx, book string, genera
 	if d.table != nil {
 		return tx.Point(ctx, tableName(book, d.name), d.table(book, generation))
 	}
-	return run(ctx, d.switchOver, tx, generation)
+	return run(ctx, d.switchOver, tx, Generation{book, generation})
 }
 
 // remove drops what a generation was kept in.
-func (d *declaration) remove(ctx context.Context, tx DriverTx, at Checkpoint) error {
+func (d *declaration) remove(ctx context.Context, tx DriverTx, book string, at Checkpoint) error {
 	if at.Table != "" {
 		return tx.DropTable(ctx, at.Table)
 	}
-	return run(ctx, d.drop, tx, at.Generation)
+	return run(ctx, d.drop, tx, Generation{book, at.Generation})
 }
 
-func run(ctx context.Context, f func(context.Context, Tx, int64) error, tx DriverTx, generation int64) error {
+func run(ctx context.Context, f func(context.Context, Tx, Generation) error, tx DriverTx, g Generation) error {
 	if f == nil {
 		return nil
 	}
-	return f(ctx, tx.SQL(), generation)
+	return f(ctx, tx.SQL(), g)
 }
 
 // guarded calls f for an event, and returns its panic as an error.

@@ -235,7 +235,7 @@ func (b *Book) DropKept(ctx context.Context, p Projector) (dropped int, err erro
 			if c.State != GenerationKept && (c.State != GenerationCopied || c.Declared == d.fingerprint()) {
 				continue
 			}
-			if err := removeGeneration(ctx, tx, d, c); err != nil {
+			if err := removeGeneration(ctx, tx, b, d, c); err != nil {
 				return err
 			}
 			dropped++
@@ -266,7 +266,7 @@ func (b *Book) DropProjection(ctx context.Context, name string) error {
 			}
 		}
 		for _, c := range list {
-			if err := removeGeneration(ctx, tx, &declaration{name: name}, c); err != nil {
+			if err := removeGeneration(ctx, tx, b, &declaration{name: name}, c); err != nil {
 				return err
 			}
 		}

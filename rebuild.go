@@ -178,7 +178,7 @@ func (b *Book) tryBuilding(ctx context.Context, d *declaration, o buildOrder, ru
 // toBuild is a new generation, or one that was kept, after removing one that was begun.
 func (d *declaration) toBuild(ctx context.Context, tx DriverTx, b *Book, all generations, o buildOrder, state BookState) (Checkpoint, error) {
 	if begun, found := all.in(GenerationBuilding); found {
-		if err := removeGeneration(ctx, tx, d, begun); err != nil {
+		if err := removeGeneration(ctx, tx, b, d, begun); err != nil {
 			return Checkpoint{}, err
 		}
 	}
@@ -192,8 +192,8 @@ func (d *declaration) toBuild(ctx context.Context, tx DriverTx, b *Book, all gen
 	return kept, belongs(kept, state)
 }
 
-func removeGeneration(ctx context.Context, tx DriverTx, d *declaration, c Checkpoint) error {
-	if err := d.remove(ctx, tx, c); err != nil {
+func removeGeneration(ctx context.Context, tx DriverTx, b *Book, d *declaration, c Checkpoint) error {
+	if err := d.remove(ctx, tx, b.name, c); err != nil {
 		return err
 	}
 	done, err := tx.DropCheckpoint(ctx, c)
@@ -229,7 +229,7 @@ func (b *Book) readBack(ctx context.Context, w *worker) error {
 		return err
 	}
 	if want := w.fold.sum(); sum != want {
-		err := b.transact(ctx, w.d.name, false, func(ctx context.Context, tx DriverTx) error { return removeGeneration(ctx, tx, w.d, w.at) })
+		err := b.transact(ctx, w.d.name, false, func(ctx context.Context, tx DriverTx) error { return removeGeneration(ctx, tx, b, w.d, w.at) })
 		return errors.Join(fmt.Errorf("daybook: projection %s: its new table has %d rows where %d were written, or others: somebody else writes to it, or a column does not keep what it is given. The generation is removed, and the live one stays", w.d.name, sum.rows, want.rows), err)
 	}
 	return nil

@@ -172,7 +172,11 @@ var handColumns = []daybook.Column{
 	{Name: "notebook", Type: daybook.TextColumn}, {Name: "line", Type: daybook.TextColumn},
 }
 
-// newByHand is a projection in SQL, of a name that nobody else has.
+// handView is what readers see of a projection by hand.
+func handView(book, name string) string { return fmt.Sprintf(`"%s_%s"`, book, name) }
+
+// newByHand is a projection in SQL, of a name that nobody else has. It may be run in several
+// books.
 func newByHand(healed *atomic.Bool) *daybook.Projection {
 	name := "h" + strings.ReplaceAll(daybook.NewUUID().String()[19:], "-", "")
 	exec := func(ctx context.Context, tx daybook.Tx, statements ...string) error {
@@ -183,17 +187,17 @@ func newByHand(healed *atomic.Bool) *daybook.Projection {
 		}
 		return nil
 	}
-	table := func(generation int64) string { return fmt.Sprintf("%s_g%d", name, generation) }
+	table := func(g daybook.Generation) string { return fmt.Sprintf(`"%s_%s_g%d"`, g.Book, name, g.Number) }
 	return &daybook.Projection{
 		Name: name,
-		Setup: func(ctx context.Context, tx daybook.Tx, generation int64) error {
-			return exec(ctx, tx, `CREATE TABLE `+table(generation)+` (position BIGINT PRIMARY KEY, applied BIGINT NOT NULL, notebook TEXT NOT NULL, line TEXT NOT NULL)`)
+		Setup: func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
+			return exec(ctx, tx, `CREATE TABLE `+table(g)+` (position BIGINT PRIMARY KEY, applied BIGINT NOT NULL, notebook TEXT NOT NULL, line TEXT NOT NULL)`)
 		},
-		Switch: func(ctx context.Context, tx daybook.Tx, generation int64) error {
-			return exec(ctx, tx, `DROP VIEW IF EXISTS `+name, `CREATE VIEW `+name+` AS SELECT * FROM `+table(generation))
+		Switch: func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
+			return exec(ctx, tx, `DROP VIEW IF EXISTS `+handView(g.Book, name), `CREATE VIEW `+handView(g.Book, name)+` AS SELECT * FROM `+table(g))
 		},
-		Drop: func(ctx context.Context, tx daybook.Tx, generation int64) error {
-			return exec(ctx, tx, `DROP TABLE `+table(generation))
+		Drop: func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
+			return exec(ctx, tx, `DROP TABLE `+table(g))
 		},
 		Apply: func(ctx context.Context, tx daybook.Tx, page daybook.Page) error {
 			for _, e := range page.Events {
@@ -331,7 +335,7 @@ func (s *scene) sameByHand(when string, p *daybook.Projection) {
 		if records, err = eventsIn(ctx, tx); err != nil {
 			return err
 		}
-		got, err = rowsByHand(ctx, tx.SQL(), p)
+		got, err = rowsByHand(ctx, tx.SQL(), handView(s.book.Name(), p.Name))
 		return err
 	})
 	if err != nil {
@@ -345,8 +349,8 @@ func (s *scene) sameByHand(when string, p *daybook.Projection) {
 	s.sameRows(when+", "+p.Name, handColumns, got, want)
 }
 
-func rowsByHand(ctx context.Context, tx daybook.Tx, p *daybook.Projection) (out [][]any, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT position, applied, notebook, line FROM `+p.Name+` ORDER BY position`)
+func rowsByHand(ctx context.Context, tx daybook.Tx, view string) (out [][]any, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT position, applied, notebook, line FROM `+view+` ORDER BY position`)
 	if err != nil {
 		return nil, err
 	}

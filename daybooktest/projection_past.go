@@ -129,12 +129,12 @@ func waitsForTheFirst(s *scene) {
 	entered, wake := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	setup := hand.Setup
-	hand.Setup = func(ctx context.Context, tx daybook.Tx, generation int64) error {
+	hand.Setup = func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
 		once.Do(func() {
 			close(entered)
 			<-wake
 		})
-		return setup(ctx, tx, generation)
+		return setup(ctx, tx, g)
 	}
 	stop := s.during(s.books[0], hand)
 	defer stop()

@@ -68,7 +68,7 @@ func plainly(r rune) rune {
 
 // applied is a projection by hand, with the tables name_g1, name_g2 … and the view name.
 func applied(name string) *daybook.Projection {
-	table := func(generation int64) string { return fmt.Sprintf("%s_g%d", name, generation) }
+	table := func(g daybook.Generation) string { return fmt.Sprintf("%s_g%d", name, g.Number) }
 	exec := func(ctx context.Context, tx daybook.Tx, statements ...string) (err error) {
 		for _, statement := range statements {
 			if err == nil {
@@ -79,14 +79,14 @@ func applied(name string) *daybook.Projection {
 	}
 	return &daybook.Projection{
 		Name: name,
-		Setup: func(ctx context.Context, tx daybook.Tx, generation int64) error {
-			return exec(ctx, tx, `CREATE TABLE `+table(generation)+` (position BIGINT PRIMARY KEY, times BIGINT NOT NULL)`)
+		Setup: func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
+			return exec(ctx, tx, `CREATE TABLE `+table(g)+` (position BIGINT PRIMARY KEY, times BIGINT NOT NULL)`)
 		},
-		Switch: func(ctx context.Context, tx daybook.Tx, generation int64) error {
-			return exec(ctx, tx, `DROP VIEW IF EXISTS `+name, `CREATE VIEW `+name+` AS SELECT position, times FROM `+table(generation))
+		Switch: func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
+			return exec(ctx, tx, `DROP VIEW IF EXISTS `+name, `CREATE VIEW `+name+` AS SELECT position, times FROM `+table(g))
 		},
-		Drop: func(ctx context.Context, tx daybook.Tx, generation int64) error {
-			return exec(ctx, tx, `DROP TABLE `+table(generation))
+		Drop: func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
+			return exec(ctx, tx, `DROP TABLE `+table(g))
 		},
 		Apply: func(ctx context.Context, tx daybook.Tx, page daybook.Page) error {
 			for _, e := range page.Events {

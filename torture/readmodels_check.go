@@ -109,7 +109,7 @@ func (m *ReadModels) probe(ctx context.Context, c *check, query func(context.Con
 	name := fmt.Sprintf("probe_%d", c.probes)
 	err := c.book.CatchUp(ctx, &daybook.Projection{
 		Name:  name,
-		Setup: func(ctx context.Context, tx daybook.Tx, _ int64) error { return query(ctx, tx) },
+		Setup: func(ctx context.Context, tx daybook.Tx, _ daybook.Generation) error { return query(ctx, tx) },
 		Apply: func(context.Context, daybook.Tx, daybook.Page) error { return nil },
 	})
 	return errors.Join(err, c.book.DropProjection(ctx, name))
