@@ -70,13 +70,13 @@ func TestDropProjection(t *testing.T) {
 	view := newTallies()
 	book, repo := openTallied(t, driver, daybook.Inline{view})
 	fillCounters(t, repo, 10)
-	if err := book.DropProjection(t.Context(), "tallies"); !errors.Is(err, daybook.ErrInvalid) {
+	if err := book.DropProjection(t.Context(), view); !errors.Is(err, daybook.ErrInvalid) {
 		t.Errorf("one that every append writes to was dropped: %v", err)
 	}
 	if err := book.PauseProjection(t.Context(), "tallies"); err != nil {
 		t.Fatal(err)
 	}
-	if err := book.DropProjection(t.Context(), "tallies"); err != nil {
+	if err := book.DropProjection(t.Context(), view); err != nil {
 		t.Fatal(err)
 	}
 	if got := states(t, book); len(got) != 0 {
@@ -85,11 +85,20 @@ func TestDropProjection(t *testing.T) {
 	if _, _, err := view.Get(t.Context(), book, counterID(1).ID); err == nil {
 		t.Error("the view can still be read")
 	}
-	if err := book.DropProjection(t.Context(), "tallies"); !errors.Is(err, daybook.ErrInvalid) {
+	if err := book.DropProjection(t.Context(), view); !errors.Is(err, daybook.ErrInvalid) {
 		t.Errorf("one that is not there was dropped: %v", err)
 	}
 	_, plain := openTallied(t, driver)
 	fillCounters(t, plain, 1)
+	if err := book.CatchUp(t.Context(), view); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.DropProjection(t.Context(), &daybook.Projection{Name: "tallies"}); err != nil { // as where nobody declares it
+		t.Errorf("dropping it by its name: %v", err)
+	}
+	if err := book.DropProjection(t.Context(), &daybook.Projection{Name: "Tallies!"}); !errors.Is(err, daybook.ErrInvalid) {
+		t.Errorf("what is no name was dropped: %v", err)
+	}
 	again, _ := openTallied(t, driver, daybook.Inline{view})
 	wantTally(t, again, view, 1, 2+9)
 }

@@ -80,12 +80,15 @@ func ExampleBook_Rebuild() {
 	back := must(book.Rebuild(ctx, contents, daybook.RebuildOptions{Kept: true})) // by the old declaration
 	fmt.Println("back to generation", back.Generation)
 	fmt.Println("dropped:", must(book.DropKept(ctx, contents)))
+	must(0, book.DropProjection(ctx, contents))
+	fmt.Println("left:", must(book.Projections(ctx)))
 	// Output:
 	// row honey, most: found no such field, expected "5"
 	// generation 2 - most 5 <nil>
 	// proved: true
 	// back to generation 1
 	// dropped: 1
+	// left: []
 }
 
 // A view can be asked as of any position or time. Copies, and the live rows, are where it

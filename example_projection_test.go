@@ -29,6 +29,11 @@ var poured = &daybook.Projection{
 		return err
 	},
 	Drop: func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
+		if g.Live { // and is what readers see
+			if _, err := tx.ExecContext(ctx, `DROP VIEW `+pouredView(g)); err != nil {
+				return err
+			}
+		}
 		_, err := tx.ExecContext(ctx, `DROP TABLE `+pouredTable(g))
 		return err
 	},

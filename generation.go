@@ -88,7 +88,7 @@ func (d *declaration) createIn(ctx context.Context, tx DriverTx, b *Book, number
 		return c, err
 	}
 	c.Revision++
-	if err := d.create(ctx, tx, b.name, number); err != nil {
+	if err := d.create(ctx, tx, b.name, c); err != nil {
 		return c, fmt.Errorf("making generation %d: %w", number, err)
 	}
 	return c, nil

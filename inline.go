@@ -427,7 +427,7 @@ func (ib *inlineBatch) apply(ctx context.Context, tx Tx, rows []Recorded) error 
 		if part.folding != nil || len(part.events) == 0 {
 			continue
 		}
-		err := part.d.applyPage(ctx, tx, Page{Generation: Generation{ib.book.name, part.at.Generation}, Events: part.events})
+		err := part.d.applyPage(ctx, tx, Page{Generation: part.at.generation(ib.book.name), Events: part.events})
 		if err != nil && !errors.Is(err, ErrProjection) {
 			err = &ProjectionError{Projection: part.d.name, Record: rows[len(rows)-1], Err: err}
 		}

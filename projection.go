@@ -25,6 +25,14 @@ type Generation struct {
 	Book string
 	// Number is 1, 2, 3 …
 	Number int64
+	// Live says that it is what readers see. Where such a one is dropped, there is none to take
+	// its place: what readers see is to go as well.
+	Live bool
+}
+
+// generation is what c is of, for hand-written SQL.
+func (c Checkpoint) generation(book string) Generation {
+	return Generation{book, c.Generation, c.State == GenerationLive}
 }
 
 // Page is some events one after the other, for a [Projection].
@@ -53,9 +61,9 @@ type Projection struct {
 	// EventTypes, where set, are the only events it wants, by their names in the registry.
 	EventTypes []string
 	// Setup makes the tables of a generation, where there are none. Switch makes it what
-	// readers see, such as by a view with a fixed name; Drop removes it. Each may be nil,
-	// and runs in a transaction with what else is to happen then. Where a generation has no
-	// tables of its own, Setup is to empty them.
+	// readers see, such as by a view with a fixed name; Drop removes it, and that view too
+	// where g is live. Each may be nil, and runs in a transaction with what else is to happen
+	// then. Where a generation has no tables of its own, Setup is to empty them.
 	Setup, Switch, Drop func(ctx context.Context, tx Tx, g Generation) error
 	// Apply brings a page of events into the tables. When it returns an error, nothing
 	// of the page has happened.
@@ -159,11 +167,11 @@ func (d *declaration) behind() ProjectionKind {
 }
 
 // create makes what a generation is kept in.
-func (d *declaration) create(ctx context.Context, tx DriverTx, book string, generation int64) error {
+func (d *declaration) create(ctx context.Context, tx DriverTx, book string, c Checkpoint) error {
 	if d.table == nil {
-		return run(ctx, d.setup, tx, Generation{book, generation})
+		return run(ctx, d.setup, tx, c.generation(book))
 	}
-	return tx.CreateTable(ctx, d.table(book, generation))
+	return tx.CreateTable(ctx, d.table(book, c.Generation))
 }
 
 // kept is the name of the table that a generation is kept in, and what that is like; "" where
@@ -188,7 +196,7 @@ func (d *declaration) show(ctx context.Context, tx DriverTx, book string, genera
 	if d.table != nil {
 		return tx.Point(ctx, tableName(book, d.name), d.table(book, generation))
 	}
-	return run(ctx, d.switchOver, tx, Generation{book, generation})
+	return run(ctx, d.switchOver, tx, Generation{book, generation, true})
 }
 
 // remove drops what a generation was kept in.
@@ -196,7 +204,7 @@ func (d *declaration) remove(ctx context.Context, tx DriverTx, book string, at C
 	if at.Table != "" {
 		return tx.DropTable(ctx, at.Table)
 	}
-	return run(ctx, d.drop, tx, Generation{book, at.Generation})
+	return run(ctx, d.drop, tx, at.generation(book))
 }
 
 func run(ctx context.Context, f func(context.Context, Tx, Generation) error, tx DriverTx, g Generation) error {

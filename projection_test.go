@@ -431,7 +431,7 @@ func TestAProjectionThatIsBeingMadeIsNoUnknownOne(t *testing.T) {
 	}
 
 	// So it is made behind first, where events can be skipped.
-	if err := book.DropProjection(t.Context(), "tallies"); err != nil {
+	if err := book.DropProjection(t.Context(), newTallies()); err != nil {
 		t.Fatal(err)
 	}
 	if err := book.CatchUp(t.Context(), newTallies()); !errors.Is(err, daybook.ErrProjection) {

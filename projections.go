@@ -246,9 +246,17 @@ func (b *Book) DropKept(ctx context.Context, p Projector) (dropped int, err erro
 }
 
 // DropProjection makes the book forget a projection, with all its generations, their
-// tables and the name in SQL. One that is inline is to be paused before. Tables of hand-written SQL
-// are left to whoever has made them. A program that still declares it makes it anew.
-func (b *Book) DropProjection(ctx context.Context, name string) error {
+// tables and the name in SQL; tables of hand-written SQL by the Drop of p, for each. One that
+// is inline is to be paused before. A program that still declares it makes it anew.
+//
+// For one that no program declares any more, p is a [*Projection] with its name, and with a
+// Drop where it was hand-written: no more is needed here.
+func (b *Book) DropProjection(ctx context.Context, p Projector) error {
+	d, err := b.toForget(p)
+	if err != nil {
+		return err
+	}
+	name := d.name
 	return b.change(ctx, name, false, func(ctx context.Context, tx DriverTx) error {
 		list, err := tx.Checkpoints(ctx, name)
 		if err != nil {
@@ -266,10 +274,19 @@ func (b *Book) DropProjection(ctx context.Context, name string) error {
 			}
 		}
 		for _, c := range list {
-			if err := removeGeneration(ctx, tx, b, &declaration{name: name}, c); err != nil {
+			if err := removeGeneration(ctx, tx, b, d, c); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// toForget is declarationOf for what is to be dropped.
+func (b *Book) toForget(p Projector) (*declaration, error) {
+	if hand, ok := p.(*Projection); ok && hand != nil {
+		d := &declaration{name: hand.Name, drop: hand.Drop}
+		return d, d.check()
+	}
+	return b.declarationOf(p)
 }

@@ -254,7 +254,7 @@ func TestASubscriptionOfARestoredBookSaysWhatToDo(t *testing.T) {
 	if err := book.CatchUp(t.Context(), letters); !errors.Is(err, daybook.ErrRestored) || !strings.Contains(err.Error(), "drop it, and let it begin again with Since") {
 		t.Errorf("of another incarnation: %v", err)
 	}
-	if err := book.DropProjection(t.Context(), "letters"); err != nil {
+	if err := book.DropProjection(t.Context(), letters); err != nil {
 		t.Fatal(err)
 	}
 	letters.Since = 1

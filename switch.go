@@ -148,7 +148,7 @@ func (w *worker) applyIn(ctx context.Context, tx DriverTx, events []ProjectedEve
 	case len(events) == 0 || w.d.subscription != nil:
 		return nil
 	case w.fold == nil:
-		return w.d.applyPage(ctx, tx.SQL(), Page{Generation: Generation{w.book.name, w.at.Generation}, Events: events})
+		return w.d.applyPage(ctx, tx.SQL(), Page{Generation: w.at.generation(w.book.name), Events: events})
 	}
 	missing, err := w.fold.take(events)
 	if err == nil {

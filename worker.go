@@ -129,7 +129,7 @@ func (w *worker) take(ctx context.Context, events []ProjectedEvent, to Head) (er
 			if len(events) == 0 {
 				return nil
 			}
-			return w.d.applyPage(ctx, tx.SQL(), Page{Generation: Generation{w.book.name, w.at.Generation}, Events: events})
+			return w.d.applyPage(ctx, tx.SQL(), Page{Generation: w.at.generation(w.book.name), Events: events})
 		})
 	}
 	if err == nil && w.progress != nil {

@@ -177,10 +177,10 @@ func viewTable(book *daybook.Book) string {
 // forget removes what a book's view has in the database, when the stage is closed.
 func forget(s *stage, book *daybook.Book) {
 	s.onClose(func(ctx context.Context) error {
-		name := newBalances().Name
-		if err := book.PauseProjection(ctx, name); err != nil {
+		view := newBalances()
+		if err := book.PauseProjection(ctx, view.Name); err != nil {
 			return err
 		}
-		return book.DropProjection(ctx, name)
+		return book.DropProjection(ctx, view)
 	})
 }

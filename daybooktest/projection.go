@@ -197,6 +197,9 @@ func newByHand(healed *atomic.Bool) *daybook.Projection {
 			return exec(ctx, tx, `DROP VIEW IF EXISTS `+handView(g.Book, name), `CREATE VIEW `+handView(g.Book, name)+` AS SELECT * FROM `+table(g))
 		},
 		Drop: func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
+			if g.Live {
+				return exec(ctx, tx, `DROP VIEW `+handView(g.Book, name), `DROP TABLE `+table(g))
+			}
 			return exec(ctx, tx, `DROP TABLE `+table(g))
 		},
 		Apply: func(ctx context.Context, tx daybook.Tx, page daybook.Page) error {

@@ -222,6 +222,7 @@ var checks = []check{
 	{"I14, I15 and I16: a view at every point is the fold of the events up to it, with copies and without", pastViews},
 	{"who waits for a projection reads his own writes", ownWrites},
 	{"I11: books in one database each have tables of a projection by hand", byHandInTwoBooks},
+	{"I18: a projection by hand is dropped with all that it has made", byHandIsDropped},
 	{"who runs a projection can wait for it before it is made", waitsForTheFirst},
 	{"I17: rows of every kind of column agree with a map", rowsOfAnyKind},
 }

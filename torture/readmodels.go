@@ -86,6 +86,9 @@ func applied(name string) *daybook.Projection {
 			return exec(ctx, tx, `DROP VIEW IF EXISTS `+name, `CREATE VIEW `+name+` AS SELECT position, times FROM `+table(g))
 		},
 		Drop: func(ctx context.Context, tx daybook.Tx, g daybook.Generation) error {
+			if g.Live {
+				return exec(ctx, tx, `DROP VIEW `+name, `DROP TABLE `+table(g))
+			}
 			return exec(ctx, tx, `DROP TABLE `+table(g))
 		},
 		Apply: func(ctx context.Context, tx daybook.Tx, page daybook.Page) error {

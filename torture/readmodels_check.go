@@ -112,7 +112,7 @@ func (m *ReadModels) probe(ctx context.Context, c *check, query func(context.Con
 		Setup: func(ctx context.Context, tx daybook.Tx, _ daybook.Generation) error { return query(ctx, tx) },
 		Apply: func(context.Context, daybook.Tx, daybook.Page) error { return nil },
 	})
-	return errors.Join(err, c.book.DropProjection(ctx, name))
+	return errors.Join(err, c.book.DropProjection(ctx, &daybook.Projection{Name: name}))
 }
 
 // noTrace: I18. What is left, when nothing is kept and nothing is being built, is one

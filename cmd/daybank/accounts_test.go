@@ -40,7 +40,7 @@ func TestAccountsDoNotDependOnTheReadModel(t *testing.T) {
 			if err := j.book.PauseProjection(t.Context(), readmodel.Balances.Name); err != nil {
 				t.Fatal(err)
 			}
-			if err := j.book.DropProjection(t.Context(), readmodel.Balances.Name); err != nil {
+			if err := j.book.DropProjection(t.Context(), readmodel.Balances); err != nil {
 				t.Fatal(err)
 			}
 			none := j.answers(t)

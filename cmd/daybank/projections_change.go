@@ -173,10 +173,10 @@ func newDrop(a *app) *cobra.Command {
 		Use:   "drop NAME",
 		Short: "Make the book forget a read model, with all its generations",
 		Long: `Make the book forget a read model, with all its generations and their tables: one that
-no program declares any more, for example. No event is lost. One that is part of every
-append is to be paused before. What it passes over stays recorded. A program that still
-has the read model makes it anew: this one does so when it writes, for balances, or
-runs, for the others.`,
+no program declares any more, for example. Tables that another program has made by SQL
+of its own stay. No event is lost. One that is part of every append is to be paused
+before. What it passes over stays recorded. A program that still has the read model makes
+it anew: this one does so when it writes, for balances, or runs, for the others.`,
 		Args:              needs("NAME"),
 		ValidArgsFunction: completeNames(1, readmodel.Names()...),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -189,7 +189,7 @@ runs, for the others.`,
 						}
 					}
 				}
-				if err := s.book.DropProjection(ctx, args[0]); err != nil {
+				if err := s.book.DropProjection(ctx, &daybook.Projection{Name: args[0]}); err != nil {
 					return err
 				}
 				return a.showDropped(generationsDropped{args[0], int64(len(list))})
