@@ -23,6 +23,31 @@ func (g generations) in(state GenerationState) (Checkpoint, bool) {
 	return Checkpoint{}, false
 }
 
+// fits is the error for a declaration that is of another sort than the generations of its name:
+// it could not remove their tables, nor what readers see of them.
+func (d *declaration) fits(g generations) error {
+	for _, c := range g {
+		if was, is := c.sort(), d.sort(); was != is {
+			return fmt.Errorf("%w: %s is %s in the book, and this program declares %s of that name: take another name, or drop the one in the book first, by a Projection of its name", ErrProjectionChanged, d.name, was, is)
+		}
+	}
+	return nil
+}
+
+func (d *declaration) sort() string { return sortOf(d.subscription != nil, d.table != nil) }
+
+func (c Checkpoint) sort() string { return sortOf(c.Kind == KindSubscription, c.Table != "") }
+
+func sortOf(subscription, table bool) string {
+	switch {
+	case subscription:
+		return "a subscription"
+	case table:
+		return "a view"
+	}
+	return "a projection in hand-written SQL"
+}
+
 // next is the number of the next one.
 func (g generations) next() int64 {
 	if len(g) == 0 {

@@ -201,8 +201,11 @@ func (d *declaration) show(ctx context.Context, tx DriverTx, book string, genera
 
 // remove drops what a generation was kept in.
 func (d *declaration) remove(ctx context.Context, tx DriverTx, book string, at Checkpoint) error {
-	if at.Table != "" {
+	switch {
+	case at.Table != "":
 		return tx.DropTable(ctx, at.Table)
+	case at.Kind == KindSubscription:
+		return nil
 	}
 	return run(ctx, d.drop, tx, at.generation(book))
 }

@@ -228,6 +228,9 @@ func (b *Book) DropKept(ctx context.Context, p Projector) (dropped int, err erro
 	err = b.change(ctx, d.name, false, func(ctx context.Context, tx DriverTx) error {
 		dropped = 0
 		list, err := tx.Checkpoints(ctx, d.name)
+		if err == nil {
+			err = d.fits(list)
+		}
 		if err != nil {
 			return err
 		}
@@ -259,6 +262,9 @@ func (b *Book) DropProjection(ctx context.Context, p Projector) error {
 	name := d.name
 	return b.change(ctx, name, false, func(ctx context.Context, tx DriverTx) error {
 		list, err := tx.Checkpoints(ctx, name)
+		if _, byHand := p.(*Projection); err == nil && !byHand { // which may be but a name
+			err = d.fits(list)
+		}
 		if err != nil {
 			return err
 		}

@@ -150,6 +150,9 @@ func (b *Book) tryBuilding(ctx context.Context, d *declaration, o buildOrder, ru
 			return err
 		}
 		all := generations(list)
+		if err := d.fits(all); err != nil {
+			return err
+		}
 		live, hasLive := all.in(GenerationLive)
 		building, found := all.in(GenerationBuilding)
 		switch {

@@ -72,3 +72,36 @@ func byHandIsDropped(s *scene) {
 	}
 	other.audit()
 }
+
+// namesAreOfOneSort declares by hand what is a view in the book, and the other way round.
+func namesAreOfOneSort(s *scene) {
+	ledger, hand, letters := newLedger("ledger", nil), newByHand(nil), &daybook.Subscription{Name: "letters", Deliver: (&mailbox{}).deliver}
+	s.append(entry(newAggregate(), daybook.Any(), "first"))
+	s.catchUp(0, ledger, hand, letters)
+	handLedger, handLetters, ledgerHand := newByHand(nil), newByHand(nil), newLedger(hand.Name, nil)
+	handLedger.Name, handLetters.Name = "ledger", "letters"
+	for _, p := range []daybook.Projector{handLedger, handLetters, ledgerHand} {
+		_, err := daybook.Open(s.Context(), s.driver, s.book.Name(), registry, daybook.Inline{p})
+		s.refused("opening the book with it", err, daybook.ErrProjectionChanged)
+		s.refused("catching up", s.book.CatchUp(s.Context(), p), daybook.ErrProjectionChanged)
+		_, err = s.book.Rebuild(s.Context(), p, daybook.RebuildOptions{})
+		s.refused("rebuilding", err, daybook.ErrProjectionChanged)
+		_, err = s.book.DropKept(s.Context(), p)
+		s.refused("dropping what was kept", err, daybook.ErrProjectionChanged)
+	}
+	s.refused("dropping by another sort", s.book.DropProjection(s.Context(), ledgerHand), daybook.ErrProjectionChanged)
+	s.sameGenerations("refused", "ledger", states{"live": {1}})
+	s.sameGenerations("refused", hand.Name, states{"live": {1}})
+	s.append(entry(newAggregate(), daybook.Any(), "second"))
+	s.catchUp(1, ledger, hand, letters)
+	sameView(s, "refused", ledger, found(s, ledger, s.book), s.all())
+	s.sameByHand("refused", hand)
+
+	for _, p := range []daybook.Projector{handLedger, hand, handLetters} { // the first and the last by their names
+		if err := s.book.DropProjection(s.Context(), p); err != nil {
+			s.Fatalf("DropProjection: %v", err)
+		}
+	}
+	s.catchUp(0, ledgerHand)
+	sameView(s, "under the name of what was dropped", ledgerHand, found(s, ledgerHand, s.book), s.all())
+}

@@ -223,6 +223,7 @@ var checks = []check{
 	{"who waits for a projection reads his own writes", ownWrites},
 	{"I11: books in one database each have tables of a projection by hand", byHandInTwoBooks},
 	{"I18: a projection by hand is dropped with all that it has made", byHandIsDropped},
+	{"I18: a view and a projection by hand do not take each other's name", namesAreOfOneSort},
 	{"who runs a projection can wait for it before it is made", waitsForTheFirst},
 	{"I17: rows of every kind of column agree with a map", rowsOfAnyKind},
 }
