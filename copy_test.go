@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/daybook-go/daybook"
@@ -134,6 +135,52 @@ func TestSkipEventRefuses(t *testing.T) {
 	}
 	if skips, err := book.Skips(t.Context()); err != nil || len(skips) != 0 {
 		t.Errorf("passed over: %v, %v", skips, err)
+	}
+}
+
+// A rebuild stops at an event that the live generation has taken. It is not to be skipped,
+// and the message says why not, and what to do instead.
+func TestWhatTheLiveGenerationHasTakenIsNotSkipped(t *testing.T) {
+	t.Parallel()
+	book, repo := openTallied(t, newDriver(t))
+	fillCounters(t, repo, 10)
+	if err := book.CatchUp(t.Context(), newTallies()); err != nil {
+		t.Fatal(err)
+	}
+	changed := newTallies()
+	changed.Version = 1
+	keys := changed.Keys
+	changed.Keys = func(e daybook.ProjectedEvent) []daybook.UUID {
+		if e.Position == 3 {
+			panic("it does not know what to do with this")
+		}
+		return keys(e)
+	}
+	_, err := book.Rebuild(t.Context(), changed, daybook.RebuildOptions{})
+	var failed *daybook.ProjectionError
+	if !errors.As(err, &failed) || failed.Record.Position != 3 {
+		t.Fatalf("rebuilding: %v", err)
+	}
+	err = book.SkipEvent(t.Context(), "tallies", 3, "why not")
+	if !errors.Is(err, daybook.ErrInvalid) || !strings.Contains(err.Error(), "would differ from history") || !strings.Contains(err.Error(), "let that one ignore it") {
+		t.Errorf("skipping it: %v", err)
+	}
+	changed.Version = 2
+	changed.Keys = func(e daybook.ProjectedEvent) []daybook.UUID {
+		if e.Position == 3 {
+			return nil
+		}
+		return keys(e)
+	}
+	if rebuilt, err := book.Rebuild(t.Context(), changed, daybook.RebuildOptions{}); err != nil || rebuilt.Position != 10 {
+		t.Errorf("rebuilt, where it ignores the event: %+v, %v", rebuilt, err)
+	}
+	letters := &daybook.Subscription{Name: "letters", Deliver: func(context.Context, daybook.ProjectedEvent) error { return nil }}
+	if err := book.CatchUp(t.Context(), letters); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.SkipEvent(t.Context(), "letters", 3, "late"); !errors.Is(err, daybook.ErrInvalid) || !strings.Contains(err.Error(), "has delivered the event at 3 already") {
+		t.Errorf("skipping what was delivered: %v", err)
 	}
 }
 

@@ -176,6 +176,10 @@ func liveIn(ctx context.Context, tx DriverTx, name string) (live Checkpoint, sta
 // and records that with a reason. It is for an event at which a projection has stopped, and
 // cannot be taken back: another generation, by code that can take the event, has another
 // name.
+//
+// The live generation must not have taken the event: it, and the kept ones, would differ from
+// their own rebuild for ever. Where a rebuild stops at such an event, by a new declaration, that
+// one is to take it, or to ignore it: a [View] by returning no keys.
 func (b *Book) SkipEvent(ctx context.Context, projection string, position int64, reason string) error {
 	switch err := checkText("reason", reason); {
 	case err != nil:
@@ -191,14 +195,25 @@ func (b *Book) SkipEvent(ctx context.Context, projection string, position int64,
 		case err != nil:
 			return err
 		case live.Kind == KindInline:
-			return invalid("projection "+projection, "is inline: an event that it cannot take is not recorded, so there is none to pass over")
+			return invalid("projection "+projection, "is inline: an event that it cannot take is not recorded, so there is none to pass over. "+newIgnores)
 		case position > state.Position:
 			return &NotThereError{What: "position", Asked: position, Last: state.Position, Subject: "book " + b.name}
 		case position <= live.Position:
-			return invalid("position", "projection %s has taken the event at %d already: it is at %d", projection, position, live.Position)
+			return alreadyTaken(live, position)
 		}
 		return tx.PutSkip(ctx, Skip{Projection: projection, Position: position, Reason: reason})
 	})
+}
+
+// newIgnores is what to do where a rebuild stops.
+const newIgnores = "Where a new declaration cannot take the event, let that one ignore it, and raise its Version"
+
+// alreadyTaken is the error for an event that would be in the live generation, and in no rebuild.
+func alreadyTaken(live Checkpoint, position int64) error {
+	if live.Kind == KindSubscription {
+		return invalid("position", "subscription %s has delivered the event at %d already: it is at %d", live.Projection, position, live.Position)
+	}
+	return invalid("position", "projection %s has taken the event at %d already: it is at %d, and what is skipped is left out of every rebuild, so that the live rows would differ from history. "+newIgnores, live.Projection, position, live.Position)
 }
 
 // Skips returns what projections pass over, by name and position.
