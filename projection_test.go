@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -458,5 +459,28 @@ func TestAProjectionErrorNamesTheEventOnce(t *testing.T) {
 	}
 	if !errors.Is(err, cause) || !errors.Is(err, daybook.ErrProjection) {
 		t.Errorf("%v is not what it was made of", err)
+	}
+}
+
+// A key may be empty, and is seen to be so.
+func TestMessagesQuoteKeys(t *testing.T) {
+	t.Parallel()
+	type weight struct{ Kilograms float64 }
+	for want, view := range map[string]*daybook.View[string, weight]{
+		`the row of "": `: {
+			Keys:   func(daybook.ProjectedEvent) []string { return []string{""} },
+			Evolve: func(weight, string, daybook.ProjectedEvent) (weight, bool) { return weight{math.NaN()}, false },
+		},
+		`Keys returned "" twice`: {
+			Keys:   func(daybook.ProjectedEvent) []string { return []string{"", ""} },
+			Evolve: func(row weight, _ string, _ daybook.ProjectedEvent) (weight, bool) { return row, false },
+		},
+	} {
+		view.Name = "weights"
+		_, repo := openTallied(t, newDriver(t), daybook.Inline{view})
+		_, err := repo.Execute(t.Context(), counterID(1), add{1})
+		if !errors.Is(err, daybook.ErrProjection) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want it to say %s", err, want)
+		}
 	}
 }

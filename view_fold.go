@@ -118,7 +118,7 @@ func (f *fold[K, R]) takeOne(event int, missing *TableKeys) error {
 	for i, key := range keys {
 		for _, other := range keys[:i] {
 			if other == key {
-				return fmt.Errorf("its Keys returned %v twice for one event", key)
+				return fmt.Errorf("its Keys returned %s twice for one event", shownKey(key))
 			}
 		}
 		part := f.part(key)
@@ -139,6 +139,9 @@ func (f *fold[K, R]) takeOne(event int, missing *TableKeys) error {
 	}
 	return nil
 }
+
+// shownKey is a key in messages. It may be empty.
+func shownKey(key any) string { return quote(fmt.Sprint(key)) }
 
 func (f *fold[K, R]) put(rows [][]any) error {
 	for _, values := range rows {
@@ -211,7 +214,7 @@ func (f *fold[K, R]) writes() (TableRows, error) {
 			}
 			values, err := f.view.out(row.key, row.row)
 			if err != nil {
-				return out, fmt.Errorf("the row of %v: %w", row.key, err)
+				return out, fmt.Errorf("the row of %s: %w", shownKey(row.key), err)
 			}
 			if f.adding {
 				row.newSum = sumOf(values)

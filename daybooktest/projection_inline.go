@@ -105,6 +105,9 @@ func inlineRefuses(s *scene) {
 			if ok && (failed.Projection != blames[poison] || failed.Record.EventID != e.Events[len(e.Events)-1].ID) {
 				s.Errorf("round %d: the refusal of %q blames %s and %v", round, poison, failed.Projection, failed.Record)
 			}
+			if ok && err.Error() != failed.Error() { // whatever the engine
+				s.Errorf("round %d: the refusal says %q, want %q", round, err, failed)
+			}
 		})
 		want += accepted.Load()
 		if head := s.head(); head.Position != want {

@@ -100,6 +100,8 @@ func explain(doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, daybook.ErrProjection): // what a projection says is not about this engine
+		return err
 	case errors.As(err, &refused) && refused.Code == codeInline:
 		return fmt.Errorf("%w: postgres: %s: %w", daybook.ErrInlineChanged, doing, err)
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
