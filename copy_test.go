@@ -252,3 +252,26 @@ func TestCatchUpOfNothingEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A row that cannot be kept is found when a page of events is written: the event to blame is
+// looked for, as when the view runs behind.
+func TestARebuildFindsTheEventOfARowThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	type share struct{ Of float64 }
+	book, repo := openTallied(t, newDriver(t))
+	fillCounters(t, repo, 10)
+	_, err := book.Rebuild(t.Context(), &daybook.View[daybook.UUID, share]{
+		Name: "shares", Keys: daybook.PerAggregate,
+		Evolve: func(row share, _ daybook.UUID, e daybook.ProjectedEvent) (share, bool) {
+			return share{row.Of + 1/float64(e.Position-4) - 1/float64(e.Position-4)}, false // NaN at 4
+		},
+	}, daybook.RebuildOptions{})
+	var failed *daybook.ProjectionError
+	if !errors.As(err, &failed) || failed.Record.Position != 4 {
+		t.Fatalf("rebuilding: %v", err)
+	}
+	list, err := book.Projections(t.Context())
+	if err != nil || len(list) != 1 || list[0].Failed != 4 || list[0].Position != 3 {
+		t.Errorf("it is noted as %+v, %v", list, err)
+	}
+}

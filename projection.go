@@ -217,6 +217,12 @@ func run(ctx context.Context, f func(context.Context, Tx, Generation) error, tx 
 	return f(ctx, tx.SQL(), g)
 }
 
+// pageError is what a projection has failed with at several events, by which of them it does
+// not say.
+type pageError struct{ error }
+
+func (e *pageError) Unwrap() error { return e.error }
+
 // guarded calls f for an event, and returns its panic as an error.
 func guarded(projection string, rec Recorded, f func() error) (err error) {
 	defer func() {

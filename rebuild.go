@@ -98,7 +98,8 @@ func (b *Book) buildUp(ctx context.Context, w *worker, o buildOrder) error {
 	w.bulk = true
 	w.tell(o.Progress)
 	err := w.goLive(ctx, o.kind, func(ctx context.Context) error { return b.readBack(ctx, w) })
-	if failedAt(err) == 0 {
+	var page *pageError // then which event it is, is to be found out
+	if failedAt(err) == 0 && !errors.As(err, &page) {
 		return err
 	}
 	head, headErr := b.Head(ctx)

@@ -214,7 +214,7 @@ func (f *fold[K, R]) writes() (TableRows, error) {
 			}
 			values, err := f.view.out(row.key, row.row)
 			if err != nil {
-				return out, fmt.Errorf("the row of %s: %w", shownKey(row.key), err)
+				return out, &pageError{fmt.Errorf("the row of %s: %w", shownKey(row.key), err)}
 			}
 			if f.adding {
 				row.newSum = sumOf(values)

@@ -144,8 +144,11 @@ func (d *declaration) applyPage(ctx context.Context, tx Tx, page Page) (err erro
 		if p := recover(); p != nil {
 			err = fmt.Errorf("it panicked: %v", p)
 		}
-		if err != nil && len(page.Events) == 1 {
+		switch {
+		case err != nil && len(page.Events) == 1:
 			err = &ProjectionError{Projection: d.name, Record: page.Events[0].Recorded, Err: err}
+		case err != nil:
+			err = &pageError{err}
 		}
 	}()
 	return d.apply(ctx, tx, page)

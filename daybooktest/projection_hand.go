@@ -43,8 +43,9 @@ func byHandIsDropped(s *scene) {
 	s.rebuild(1, hand, daybook.RebuildOptions{})
 	healed.Store(false)
 	_, err := s.book.Rebuild(s.Context(), hand, daybook.RebuildOptions{})
-	if err == nil {
-		s.Error("a rebuild has taken what the projection cannot take")
+	failed, ok := refusedAs[*daybook.ProjectionError](s, "rebuilding", err, daybook.ErrProjection)
+	if ok && failed.Record.Position != 2 {
+		s.Errorf("a rebuild has failed at %v, want position 2", failed.Record)
 	}
 	s.sameGenerations("when a rebuild has failed", hand.Name, states{"kept": {1}, "live": {2}, "building": {3}})
 
