@@ -64,6 +64,9 @@ func TestASoundEngineIsNotFoundFaulty(t *testing.T) {
 
 // A mutant that survives is a fault of the suite.
 func TestEveryMutantIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("under -short, checks repeat too little to see every fault")
+	}
 	t.Parallel()
 	for _, m := range slices.Concat(mutants, snapshotMutants, tablesMutants, projectionMutants) {
 		for _, number := range m.killedBy {

@@ -22,7 +22,7 @@ func pastViews(s *scene) {
 	ledger, copied, words := newLedger("ledger", nil), newLedger("copied", nil), newWords("words")
 	copied.CopyEvery = 7
 	book := s.open(0, daybook.Inline{words})
-	for n := range times(16) {
+	for n := range 16 { // under -short too: fewer make no copies
 		s.scribble(s.Context(), book, chance(600+n), ids, 2)
 		if n%3 == 0 {
 			s.catchUp(n%2, copied) // which makes its copies on the way
