@@ -79,6 +79,13 @@ func serverFaults() []fault {
 				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 					return err
 				}
+				for syscall.Kill(pid, 0) == nil { // the server has not noticed, and would answer as if nothing had happened
+					select {
+					case <-ctx.Done():
+						return ctx.Err()
+					case <-time.After(time.Millisecond):
+					}
+				}
 				return r.back(ctx)
 			})
 		}},
