@@ -129,8 +129,8 @@ func TestOneGenerationIsLiveOrBuilding(t *testing.T) {
 			}
 			return nil
 		})
-		if sqlState(err) != codeUnique || strings.Contains(err.Error(), "the event or its place") {
-			t.Errorf("error is %v", err)
+		if want := "twice has another generation that is " + string(state); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want: %s", err, want)
 		}
 	}
 }
