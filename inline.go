@@ -38,10 +38,8 @@ func (i Inline) setBook(b *Book) error {
 		if d.subscription != nil {
 			return invalid("inline", "%s is a subscription: what it does is no part of a transaction, so it can only be run behind", d.name)
 		}
-		for _, other := range b.declared {
-			if other.name == d.name {
-				return invalid("inline", "%s is there twice", d.name)
-			}
+		if b.declares(d.name) != nil {
+			return invalid("inline", "%s is there twice", d.name)
 		}
 		b.declared = append(b.declared, d)
 	}
@@ -175,18 +173,18 @@ func (b *Book) loadInline(ctx context.Context) (err error) {
 	}
 	set := &inlineSet{revision: state.Inline}
 	for _, at := range list {
-		if at.State != GenerationLive || at.Kind != KindInline || at.Paused {
+		d := b.declares(at.Projection)
+		switch {
+		case at.State != GenerationLive || at.Paused || at.Kind != KindInline && d == nil:
 			continue
+		case at.Kind != KindInline:
+			return fmt.Errorf("%w: %s is %s in book %s, made by version %d, and this program declares it inline, otherwise, as version %d: nothing can be appended like this. Rebuild it by this program, or do not declare it inline", ErrProjectionChanged, d.name, at.Kind, b.name, at.Version, d.version)
+		case d == nil:
+			return b.withoutInline(at, "which this program does not declare")
+		case d.fingerprint() != at.Declared:
+			return b.withoutInline(at, fmt.Sprintf("of version %d, which this program declares otherwise, as version %d", at.Version, d.version))
 		}
-		one := inlineProjection{at: at}
-		for _, d := range b.declared {
-			if d.name == at.Projection && d.fingerprint() == at.Declared {
-				one.d = d
-			}
-		}
-		if one.d == nil {
-			return fmt.Errorf("%w: book %s has the inline projection %s, generation %d, which this program does not declare, or declares otherwise: nothing can be appended without it. Use the program that declares it, or pause it", ErrProjectionChanged, b.name, at.Projection, at.Generation)
-		}
+		one := inlineProjection{d: d, at: at}
 		if one.d.table != nil {
 			one.table = one.d.table(b.name, at.Generation)
 		}
@@ -194,6 +192,21 @@ func (b *Book) loadInline(ctx context.Context) (err error) {
 	}
 	b.inline.Store(set)
 	return nil
+}
+
+// declares returns what this program declares inline by a name, or nil.
+func (b *Book) declares(name string) *declaration {
+	for _, d := range b.declared {
+		if d.name == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// withoutInline is the error for appends that would leave an inline projection behind.
+func (b *Book) withoutInline(at Checkpoint, why string) error {
+	return fmt.Errorf("%w: book %s has the inline projection %s, generation %d, %s: nothing can be appended without it. Use the program that declares it so, rebuild it by this one, or pause it with Book.PauseProjection", ErrProjectionChanged, b.name, at.Projection, at.Generation, why)
 }
 
 // maxInlineTries bounds how often an append is tried again because the inline projections
@@ -204,6 +217,12 @@ const maxInlineTries = 10
 func (b *Book) handInline(ctx context.Context, batch []Append) ([]Outcome, error) {
 	for try := 1; ; try++ {
 		set := b.inline.Load()
+		if set == nil && len(b.declared) > 0 { // they were not as declared when the book was opened
+			if err := b.loadInline(ctx); err != nil {
+				return nil, err
+			}
+			set = b.inline.Load()
+		}
 		if set == nil {
 			set = &inlineSet{}
 		}

@@ -484,3 +484,42 @@ func TestMessagesQuoteKeys(t *testing.T) {
 		}
 	}
 }
+
+// A view that runs behind, made by a declaration that Open leaves alone, is not inline: who
+// declares it so is told, and does not append without it.
+func TestInlineByADeclarationThatIsNotTheBooks(t *testing.T) {
+	t.Parallel()
+	byCommand, olderOne := newWider(), newTallies()
+	byCommand.ByCommand = true
+	for name, c := range map[string]struct {
+		behind, inline daybook.Projector
+	}{
+		"left to a command": {newTallies(), byCommand},
+		"an older one":      {newWider(), olderOne},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			driver := newDriver(t)
+			plain, _ := openTallied(t, driver)
+			if err := plain.CatchUp(t.Context(), c.behind); err != nil {
+				t.Fatal(err)
+			}
+			book, repo := openTallied(t, driver, daybook.Inline{c.inline})
+			for range 2 {
+				if _, err := repo.Execute(t.Context(), counterID(1), add{1}); !errors.Is(err, daybook.ErrProjectionChanged) {
+					t.Fatalf("appended without a view that is declared inline: %v", err)
+				}
+			}
+			if _, err := book.Rebuild(t.Context(), c.inline, daybook.RebuildOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := repo.Execute(t.Context(), counterID(1), add{1}); err != nil {
+				t.Fatal(err)
+			}
+			list, err := book.Projections(t.Context())
+			if err != nil || len(list) != 2 || list[1].Kind != daybook.KindInline || list[1].Lag != 0 {
+				t.Errorf("projections are %+v, %v", list, err)
+			}
+		})
+	}
+}

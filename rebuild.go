@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -54,7 +53,8 @@ func (b *Book) Rebuild(ctx context.Context, p Projector, o RebuildOptions) (*Reb
 	kind := KindBehind
 	if live, found := list.in(GenerationLive); found {
 		kind = live.Kind
-	} else if slices.ContainsFunc(b.declared, func(own *declaration) bool { return own.name == d.name }) {
+	}
+	if b.declares(d.name) != nil {
 		kind = KindInline
 	}
 	return b.build(ctx, d, buildOrder{RebuildOptions: o, kind: kind})
