@@ -171,6 +171,23 @@ func selectingAgrees(s *scene) {
 	})
 }
 
+// otherTypes asks for columns as what they are not. A value that is turned into another one
+// would be a wrong answer.
+func otherTypes(s *scene) {
+	table := daybook.Table{Name: newName("t"), Key: 1, Columns: []daybook.Column{
+		{Name: "name", Type: daybook.TextColumn}, {Name: "n", Type: daybook.IntegerColumn}, {Name: "part", Type: daybook.RealColumn}, {Name: "digits", Type: daybook.TextColumn},
+	}}
+	s.create(table)
+	s.put(table, []any{"a", int64(66), 1.5, "7"})
+	for name, as := range map[string]daybook.ColumnType{"n": daybook.TextColumn, "part": daybook.IntegerColumn, "digits": daybook.IntegerColumn} {
+		q := daybook.RowQuery{Table: table.Name, Columns: []daybook.Column{{Name: name, Type: as}}}
+		if rows, err := s.driver.SelectRows(s.Context(), q); err == nil {
+			s.Errorf("column %s as type %d is %v", name, as, rows)
+		}
+	}
+	s.sameRows("as they are", table.Columns, s.whole(table), [][]any{{"a", int64(66), 1.5, "7"}})
+}
+
 // pagesOfRows turns pages of every size in both directions, in an order in which many
 // rows begin alike.
 func pagesOfRows(s *scene) {

@@ -164,6 +164,7 @@ var checks = []check{
 	{"rows are written and loaded however many there are", manyRows},
 	{"a table has a name that nothing else has", tablesHaveOneName},
 	{"NaN is no number", notANumber},
+	{"columns are not read as other types", otherTypes},
 	{"I19: selected rows equal a filter over all, and text is ordered by its bytes", selectingAgrees},
 	{"I19: pages of rows of every size hold every row once, in both directions", pagesOfRows},
 

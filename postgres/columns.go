@@ -143,8 +143,10 @@ func scanRows(rows pgx.Rows, columns []daybook.Column) ([][]any, error) {
 	defer rows.Close()
 	var out [][]any
 	for rows.Next() {
-		if len(out) == 0 && !asExpected(rows, binaryOf(columns)) {
-			return nil, errNotBinary
+		if len(out) == 0 {
+			if err := areOf(columns, rows); err != nil {
+				return nil, err
+			}
 		}
 		row := make([]any, len(columns))
 		for i, raw := range rows.RawValues() {
@@ -156,6 +158,19 @@ func scanRows(rows pgx.Rows, columns []daybook.Column) ([][]any, error) {
 	}
 	rows.Close()
 	return out, rows.Err()
+}
+
+// areOf reports an error where rows have other types than columns.
+func areOf(columns []daybook.Column, rows pgx.Rows) error {
+	for i, field := range rows.FieldDescriptions() {
+		if field.DataTypeOID != elements[columns[i].Type] {
+			return fmt.Errorf("column %s is not kept as %s", columns[i].Name, sqlTypes[columns[i].Type])
+		}
+	}
+	if !asExpected(rows, binaryOf(columns)) {
+		return errNotBinary
+	}
+	return nil
 }
 
 // binaryOf says which columns arrive in PostgreSQL's binary form.

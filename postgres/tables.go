@@ -54,11 +54,11 @@ func foundSQL(t daybook.Table, selected string) string {
 ) AS found`
 }
 
-// selectedSQL is a list of columns of "t". The casts change nothing, except that the
-// statement is another one where a table of the same name has other types: a session keeps
-// the first as it was prepared.
+// selectedSQL is a list of columns of "t", with their types as a comment: the statement is
+// another one where a table of the same name has other types. A session keeps the first as it
+// was prepared.
 func selectedSQL(columns []daybook.Column) string {
-	return list(columns, func(i int, name string) string { return `t.` + name + `::` + sqlTypes[columns[i].Type] })
+	return list(columns, func(i int, name string) string { return `t.` + name + ` /* ` + sqlTypes[columns[i].Type] + ` */` })
 }
 
 // loadSQL: the rows of a table that have one of the keys $1 …, arrays.
