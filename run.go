@@ -109,9 +109,12 @@ type runner struct {
 	id    UUID
 	until *Head // for CatchUp
 
-	w        *worker // nil while somebody else works, or nobody may
-	others   watchman
-	found    int64 // the generation that was live when it looked first; -1 after one of its own was
+	w      *worker // nil while somebody else works, or nobody may
+	others watchman
+	found  int64 // the generation that was live when it looked first; -1 after one of its own was
+	// failing is the event that it has not taken at last, 0 where it was not about one, and
+	// failures how often that was so, one time after the other.
+	failing  int64
 	failures int
 }
 
@@ -160,7 +163,11 @@ func isFatal(err error) bool {
 	return failedAt(err) == 0 && (errors.Is(err, ErrProjectionChanged) || errors.Is(err, ErrRestored) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrNotThere) || errors.Is(err, ErrSchema))
 }
 
+// retryPause counts a failure, and is for how long to wait then.
 func (r *runner) retryPause(err error) time.Duration {
+	if at := failedAt(err); at != r.failing {
+		r.failing, r.failures = at, 0
+	}
 	last := lastRetry
 	if !errors.Is(err, ErrProjection) && !errors.Is(err, errNotRenewed) {
 		last = lastReconnect
@@ -172,7 +179,7 @@ func (r *runner) retryPause(err error) time.Duration {
 
 // givenUp reports whether the event at which it has stopped is passed over from now on.
 func (r *runner) givenUp(ctx context.Context) bool {
-	if r.w == nil {
+	if r.w == nil || r.failing == 0 {
 		return false
 	}
 	gone, err := r.w.giveUp(ctx, r.failures)

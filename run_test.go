@@ -106,6 +106,42 @@ func TestASubscriptionGivesUpAfterSoManyAttempts(t *testing.T) {
 	}
 }
 
+// Attempts are counted for each event: those that another one took are not its own.
+func TestAnEventIsGivenUpAfterItsOwnAttempts(t *testing.T) {
+	t.Parallel()
+	book, repo := openTallied(t, newDriver(t))
+	fillCounters(t, repo, 2)
+	tries := map[int64]int{}
+	letters := &daybook.Subscription{Name: "letters", DeadLetterAfter: 2, Deliver: func(_ context.Context, e daybook.ProjectedEvent) error {
+		if tries[e.Position]++; e.Position == 2 || tries[1] == 1 {
+			return errors.New("no such address")
+		}
+		return nil
+	}}
+	stop := during(t, book, letters)
+	until(t, book, func(p daybook.ProjectionStatus) bool { return p.Position == 2 })
+	stop()
+	if tries[1] != 2 || tries[2] != 2 {
+		t.Errorf("tried %v, want each twice", tries)
+	}
+}
+
+// during runs projections until stop is called, or the test ends.
+func during(t *testing.T, book *daybook.Book, projectors ...daybook.Projector) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it is to end before the book is closed
+	ended := make(chan error, 1)
+	go func() { ended <- book.Run(ctx, projectors...) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run ended with %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
 // full lets no checkpoint in the file move on until room is called, as a full disk does.
 func full(t *testing.T, file string) (room func()) {
 	t.Helper()
