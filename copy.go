@@ -33,6 +33,9 @@ func (b *Book) CopyView(ctx context.Context, p Projector) (position int64, err e
 			return err
 		}
 		live = statusOf(live, state).Checkpoint
+		if err := belongs(live, state); err != nil {
+			return err
+		}
 		position = live.Position
 		return d.copyIn(ctx, tx, b, live)
 	})

@@ -223,6 +223,9 @@ func TestRestoredBook(t *testing.T) {
 	if err := book.CatchUp(t.Context(), view); !errors.Is(err, daybook.ErrRestored) {
 		t.Errorf("catching up, ahead of the book: %v", err)
 	}
+	if _, err := book.CopyView(t.Context(), view); !errors.Is(err, daybook.ErrRestored) {
+		t.Errorf("copying, ahead of the book: %v", err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	if err := book.Run(ctx, view); !errors.Is(err, daybook.ErrRestored) {
@@ -234,6 +237,9 @@ func TestRestoredBook(t *testing.T) {
 		wantRestored(true)
 		if err := book.CatchUp(t.Context(), view); !errors.Is(err, daybook.ErrRestored) {
 			t.Errorf("at position %s of another incarnation: %v", position, err)
+		}
+		if _, err := book.CopyView(t.Context(), view); !errors.Is(err, daybook.ErrRestored) {
+			t.Errorf("copying at position %s of another incarnation: %v", position, err)
 		}
 	}
 	if _, err := book.Rebuild(t.Context(), view, daybook.RebuildOptions{}); err != nil {
