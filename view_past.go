@@ -1,6 +1,7 @@
 package daybook
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -63,7 +64,9 @@ func (v *View[K, R]) GetAt(ctx context.Context, book *Book, key K, point Point) 
 			events = append(events, rec)
 		}
 	}
-	slices.SortFunc(events, func(a, b Recorded) int { return int(a.Position - b.Position) })
+	slices.SortFunc(events, func(a, b Recorded) int { return cmp.Compare(a.Position, b.Position) })
+	// A key may name an aggregate twice, such as whoever pays himself.
+	events = slices.CompactFunc(events, func(a, b Recorded) bool { return a.Position == b.Position })
 	past, err := v.past(ctx, book, q)
 	if err != nil {
 		return row, false, err

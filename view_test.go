@@ -115,3 +115,18 @@ func TestWhatIsNoQueryOfAView(t *testing.T) {
 		t.Errorf("JSON that is another: %v, %v", rows, err)
 	}
 }
+
+func TestAViewWhoseKeyNamesAnAggregateTwiceHasItsEventsOnce(t *testing.T) {
+	t.Parallel()
+	book, repo := openTallied(t, newDriver(t))
+	if _, err := repo.Execute(t.Context(), counterID(1), add{2}); err != nil {
+		t.Fatal(err)
+	}
+	view := newTallies()
+	once := view.Aggregates
+	view.Aggregates = func(id daybook.UUID) []daybook.AggregateID { return append(once(id), once(id)...) }
+	row, _, err := view.GetAt(t.Context(), book, counterID(1).ID, daybook.AtPosition(1))
+	if err != nil || row.Sum != 2 {
+		t.Errorf("the row is %+v, %v, want the sum 2", row, err)
+	}
+}
