@@ -72,7 +72,7 @@ func (b *Book) WaitFor(ctx context.Context, projection string, position int64) e
 		case live.Kind == KindInline && !live.Paused || live.Position >= position:
 			return nil
 		case live.Failed != 0 && live.Failed <= position:
-			return fmt.Errorf("%w: %s has stopped at position %d: %s", ErrProjection, projection, live.Failed, live.Failure)
+			return stopped(live)
 		}
 		select {
 		case <-ctx.Done():
@@ -89,6 +89,11 @@ const (
 	waitForPause    = 2 * time.Millisecond
 	maxWaitForPause = 100 * time.Millisecond
 )
+
+// stopped is the error of a projection that could not take an event.
+func stopped(c Checkpoint) error {
+	return fmt.Errorf("%w: %s has stopped at position %d: %s", ErrProjection, c.Projection, c.Failed, c.Failure)
+}
 
 func unknownProjection(name string) error {
 	return invalid("projection", "the book has no projection %s", quote(name))

@@ -36,7 +36,8 @@ func (b *Book) Run(ctx context.Context, projectors ...Projector) error {
 }
 
 // CatchUp is Run that ends when all are as far as the book was at the call, or
-// somebody else has brought them there. An event that one cannot take is an error.
+// somebody else has brought them there. An event that one cannot take is an error, also where
+// somebody else has stopped at it.
 func (b *Book) CatchUp(ctx context.Context, projectors ...Projector) error {
 	return b.run(ctx, projectors, true)
 }
@@ -273,8 +274,8 @@ func (r *runner) takeOver(ctx context.Context) error {
 		r.found = live.Generation
 	}
 	switch {
-	case !found && len(list) > 0: // somebody makes the first one
-		return nil
+	case !found && len(list) > 0:
+		return r.makeFirst(ctx, list)
 	case !found:
 		if err := r.make(ctx); err != nil {
 			return err
@@ -292,6 +293,9 @@ func (r *runner) takeOver(ctx context.Context) error {
 	case r.until != nil && live.Position >= r.until.Position:
 		return r.book.whetherDone(ctx, live)
 	case !r.others.silent(live) && live.Runner != r.id:
+		if r.until != nil && r.others.busy && live.Failed != 0 && live.Failed <= r.until.Position {
+			return stopped(live)
+		}
 		return nil
 	}
 	r.w, err = r.book.claim(ctx, r.d, live, r.id)
@@ -352,6 +356,19 @@ func (r *runner) renew(ctx context.Context, live Checkpoint) error {
 	if r.d.byCommand {
 		return changed(r.d)
 	}
+	return r.build(ctx)
+}
+
+// makeFirst takes up the first generation where nobody makes it any more.
+func (r *runner) makeFirst(ctx context.Context, list generations) error {
+	if building, found := list.in(GenerationBuilding); !found || !r.others.silent(building) {
+		return nil
+	}
+	return r.build(ctx)
+}
+
+// build makes a generation by this declaration, and switches to it.
+func (r *runner) build(ctx context.Context) error {
 	_, err := r.book.build(ctx, r.d, buildOrder{kind: r.d.behind(), ifNeeded: true})
 	switch {
 	case err == nil:

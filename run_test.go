@@ -298,3 +298,38 @@ func TestASubscriptionOfARestoredBookSaysWhatToDo(t *testing.T) {
 		t.Errorf("delivered %v, %v, want what comes behind Since", got, err)
 	}
 }
+
+func TestCatchUpTakesUpAFirstRebuildThatWasKilled(t *testing.T) {
+	t.Parallel()
+	book, repo := openTallied(t, newDriver(t))
+	fillCounters(t, repo, 5)
+	view := newTallies()
+	ctx, kill := context.WithCancel(t.Context())
+	_, err := book.Rebuild(ctx, view, daybook.RebuildOptions{Progress: func(int64, int64) { kill() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("error is %v", err)
+	}
+	within, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := book.CatchUp(within, view); err != nil {
+		t.Fatal(err)
+	}
+	wantTally(t, book, view, 1, 2)
+}
+
+func TestCatchUpEndsWhereAnotherHasStopped(t *testing.T) {
+	t.Parallel()
+	driver := newDriver(t)
+	book, repo := openTallied(t, driver)
+	if _, err := repo.Execute(t.Context(), counterID(1), add{13}); err != nil {
+		t.Fatal(err)
+	}
+	during(t, book, newTallies())
+	until(t, book, func(p daybook.ProjectionStatus) bool { return p.Failed == 1 })
+	other, _ := openTallied(t, driver)
+	within, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := other.CatchUp(within, newTallies()); !errors.Is(err, daybook.ErrProjection) {
+		t.Errorf("error is %v, want the event that it has stopped at", err)
+	}
+}
