@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/daybook-go/daybook"
 )
@@ -94,5 +95,38 @@ func TestRunOfAChangedViewThatIsPaused(t *testing.T) {
 	}
 	if row, _, err := changed.Get(t.Context(), book, counterID(1).ID); err != nil || row.Sum != 1 {
 		t.Errorf("the row is %+v, %v", row, err)
+	}
+}
+
+// A pause is heard in the midst of a page, and what was delivered of it does not come again.
+func TestASubscriptionThatIsPausedDeliversNoMoreUntilItIsResumed(t *testing.T) {
+	t.Parallel()
+	const letters = 60
+	book, repo := openTallied(t, newDriver(t))
+	fillCounters(t, repo, letters)
+	sent := make(chan int64, 2*letters)
+	mail := &daybook.Subscription{Name: "letters", Deliver: func(_ context.Context, e daybook.ProjectedEvent) error {
+		sent <- e.Position
+		<-time.After(50 * time.Millisecond)
+		return nil
+	}}
+	stop := during(t, book, mail)
+	until(t, book, func(daybook.ProjectionStatus) bool { return len(sent) > 0 })
+	if err := book.PauseProjection(t.Context(), "letters"); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(2 * time.Second)
+	if n := len(sent); n == letters {
+		t.Errorf("all %d letters were sent, and it was paused at the first", n)
+	}
+	if err := book.ResumeProjection(t.Context(), mail); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.WaitFor(t.Context(), "letters", letters); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if len(sent) != letters {
+		t.Errorf("%d letters were sent, want each of %d once", len(sent), letters)
 	}
 }

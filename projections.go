@@ -100,7 +100,8 @@ func unknownProjection(name string) error {
 }
 
 // PauseProjection stops a projection where it is, in all processes, until it is resumed.
-// One that is inline is no longer written by appends, and readers see it as it was.
+// One that is inline is no longer written by appends, and readers see it as it was. A
+// [Subscription] may deliver for a second or two more.
 func (b *Book) PauseProjection(ctx context.Context, name string) error {
 	return b.change(ctx, name, true, func(ctx context.Context, tx DriverTx) error {
 		live, state, err := liveIn(ctx, tx, name)
@@ -194,7 +195,7 @@ func (b *Book) SkipEvent(ctx context.Context, projection string, position int64,
 	case position < 1:
 		return invalid("position", "%d is no position: they are 1, 2, 3 …", position)
 	}
-	return b.transact(ctx, projection, false, func(ctx context.Context, tx DriverTx) error {
+	return b.change(ctx, projection, false, func(ctx context.Context, tx DriverTx) error {
 		live, state, err := liveIn(ctx, tx, projection)
 		switch {
 		case err != nil:
@@ -205,6 +206,10 @@ func (b *Book) SkipEvent(ctx context.Context, projection string, position int64,
 			return &NotThereError{What: "position", Asked: position, Last: state.Position, Subject: "book " + b.name}
 		case position <= live.Position:
 			return alreadyTaken(live, position)
+		}
+		live.Runner = UUID{} // who works on it must not take the event meanwhile, and has to look again
+		if err := put(ctx, tx, live); err != nil {
+			return err
 		}
 		return tx.PutSkip(ctx, Skip{Projection: projection, Position: position, Reason: reason})
 	})

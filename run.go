@@ -54,7 +54,7 @@ func (b *Book) run(ctx context.Context, projectors []Projector, catchUp bool) er
 			return invalid("projections", "%s is there twice", d.name)
 		}
 		names[d.name] = true
-		runners[i] = &runner{book: b, d: d, id: NewUUID()}
+		runners[i] = &runner{book: b, d: d, id: NewUUID(), delivered: map[int64]bool{}}
 	}
 	b.running.add(names, 1)
 	defer b.running.add(names, -1)
@@ -117,6 +117,9 @@ type runner struct {
 	// failures how often that was so, one time after the other.
 	failing  int64
 	failures int
+	// delivered are the events behind the checkpoint that a subscription has delivered here,
+	// also before it was taken from this runner, such as by who has paused it.
+	delivered map[int64]bool
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -201,10 +204,7 @@ func (r *runner) wait(ctx context.Context, pause time.Duration, rung <-chan stru
 			return nil
 		case <-time.After(left):
 		}
-		if r.w == nil {
-			continue
-		}
-		if !r.holds(ctx) || r.w.at.Failed != 0 && r.passed(ctx) {
+		if r.w != nil && !r.holds(ctx) {
 			return nil
 		}
 	}
@@ -217,16 +217,6 @@ func (r *runner) holds(ctx context.Context) bool {
 		r.w = nil
 	}
 	return r.w != nil
-}
-
-// passed reports whether the event at which it has stopped is to be passed over by now.
-func (r *runner) passed(ctx context.Context) bool {
-	skips, err := r.book.skips(ctx, r.d.name)
-	if err != nil {
-		return false
-	}
-	r.w.skips = positionsOf(skips)
-	return r.w.skips[r.w.at.Failed]
 }
 
 // turn does what there is to do, and returns for how long to wait then.
@@ -298,8 +288,12 @@ func (r *runner) takeOver(ctx context.Context) error {
 		}
 		return nil
 	}
-	r.w, err = r.book.claim(ctx, r.d, live, r.id)
-	return err
+	w, err := r.book.claim(ctx, r.d, live, r.id)
+	if err != nil {
+		return err
+	}
+	r.w, w.delivered = w, r.delivered
+	return nil
 }
 
 // whetherDone is errDone, unless c is so far because the book was restored.

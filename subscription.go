@@ -2,6 +2,7 @@ package daybook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -50,10 +51,12 @@ func (s *Subscription) declaration() (*declaration, error) {
 }
 
 // deliver hands events to the subscription. Before an error, it saves how far it has come
-// without one, so that what was delivered is not delivered again without need.
+// without one, so that what was delivered is not delivered again without need. Where it is
+// taken from the worker meanwhile, as by a pause, no further event is begun.
 func (w *worker) deliver(ctx context.Context, events []ProjectedEvent) error {
 	done := make(chan error, 1)
-	go func() { done <- w.deliverAll(ctx, events) }()
+	stop := make(chan struct{})
+	go func() { done <- w.deliverAll(ctx, events, stop) }()
 	tick := time.NewTicker(touchPause)
 	defer tick.Stop()
 	var lost error
@@ -70,8 +73,11 @@ func (w *worker) deliver(ctx context.Context, events []ProjectedEvent) error {
 			}
 			return err
 		case <-tick.C:
-			if lost == nil {
-				lost = w.touch(ctx)
+			if errors.Is(lost, ErrProjectionBusy) {
+				continue
+			}
+			if lost = w.touch(ctx); errors.Is(lost, ErrProjectionBusy) {
+				close(stop)
 			}
 		}
 	}
@@ -79,8 +85,9 @@ func (w *worker) deliver(ctx context.Context, events []ProjectedEvent) error {
 
 // deliverAll delivers events, each worker its own, and returns the error of the first event
 // that has one. What others have delivered behind it is not delivered again when this one is
-// tried again, nor is anything where the checkpoint cannot be written.
-func (w *worker) deliverAll(ctx context.Context, events []ProjectedEvent) error {
+// tried again, nor is anything where the checkpoint cannot be written. When stop is closed,
+// it returns behind the events that have been begun.
+func (w *worker) deliverAll(ctx context.Context, events []ProjectedEvent, stop <-chan struct{}) error {
 	s := w.d.subscription
 	workers := max(s.Workers, 1)
 	errs := make([]error, workers)
@@ -91,6 +98,11 @@ func (w *worker) deliverAll(ctx context.Context, events []ProjectedEvent) error 
 			for _, e := range events {
 				if w.delivered[e.Position] {
 					continue
+				}
+				select {
+				case <-stop:
+					return
+				default:
 				}
 				did, err := s.one(ctx, e, i, workers)
 				if errs[i] = err; err != nil {

@@ -37,7 +37,8 @@ type worker struct {
 	position int64          // up to where events are in the rows in memory
 	bulk     bool           // rows are written seldom
 	skips    map[int64]bool // events to pass over
-	// delivered are the events behind the checkpoint that a subscription has delivered.
+	// delivered are the events behind the checkpoint that a subscription has delivered; its
+	// runner's.
 	delivered map[int64]bool
 	wrote     time.Time // when the checkpoint was written
 	flushed   time.Time // when rows were
@@ -46,7 +47,7 @@ type worker struct {
 }
 
 func newWorker(b *Book, d *declaration, at Checkpoint) *worker {
-	w := &worker{book: b, d: d, at: at, position: at.Position, delivered: map[int64]bool{}, wrote: now(), flushed: now()}
+	w := &worker{book: b, d: d, at: at, position: at.Position, wrote: now(), flushed: now()}
 	if d.table != nil {
 		w.fold = d.fold(d.table(b.name, at.Generation))
 	}
