@@ -259,6 +259,43 @@ func TestCatchUpOfNothingEnds(t *testing.T) {
 	}
 }
 
+// loser is an engine whose next transaction that locks the head is lost to another one, and so
+// called again.
+type loser struct {
+	daybook.Driver
+	meanwhile func() // nil when it has lost
+}
+
+func (l *loser) Transact(ctx context.Context, book daybook.BookID, lockHead bool, work func(context.Context, daybook.DriverTx) error) error {
+	if lockHead && l.meanwhile != nil {
+		l.meanwhile()
+		l.meanwhile = nil
+		lost := errors.New("lost")
+		err := l.Driver.Transact(ctx, book, lockHead, func(ctx context.Context, tx daybook.DriverTx) error { return errors.Join(work(ctx, tx), lost) })
+		if !errors.Is(err, lost) {
+			return err
+		}
+	}
+	return l.Driver.Transact(ctx, book, lockHead, work)
+}
+
+func TestARebuildWhoseSwitchIsDoneAgainCountsItsRowsOnce(t *testing.T) {
+	t.Parallel()
+	driver := &loser{Driver: newDriver(t)}
+	view := newTallies()
+	book, repo := openTallied(t, driver, daybook.Inline{view})
+	fillCounters(t, repo, 7)
+	driver.meanwhile = func() {
+		if _, err := repo.Execute(t.Context(), counterID(99), add{1}); err != nil {
+			t.Error(err)
+		}
+	}
+	rebuilt, err := book.Rebuild(t.Context(), view, daybook.RebuildOptions{})
+	if err != nil || rebuilt.Rows != 8 || rebuilt.Position != 8 || driver.meanwhile != nil {
+		t.Errorf("rebuilt %+v, %v, want 8 rows", rebuilt, err)
+	}
+}
+
 // A row that cannot be kept is found when a page of events is written: the event to blame is
 // looked for, as when the view runs behind.
 func TestARebuildFindsTheEventOfARowThatCannotBeKept(t *testing.T) {

@@ -53,6 +53,10 @@ func (w *worker) goLive(ctx context.Context, kind ProjectionKind, prove func(con
 // it is to be done all the same, and errMoved that the live one was written to meanwhile.
 func (w *worker) switchOver(ctx context.Context, kind ProjectionKind, allTheSame bool) error {
 	var next Checkpoint
+	var sum rowSum
+	if w.fold != nil {
+		sum = w.fold.sum()
+	}
 	calls := 0
 	err := w.book.transact(ctx, w.d.name, kind == KindInline, func(ctx context.Context, tx DriverTx) error {
 		if calls++; calls > 1 {
@@ -101,6 +105,9 @@ func (w *worker) switchOver(ctx context.Context, kind ProjectionKind, allTheSame
 	})
 	if err != nil {
 		w.reset()
+		if w.fold != nil {
+			w.fold.begin(sum, false) // what was added up is not in the table
+		}
 		return err
 	}
 	w.saved(next)
