@@ -75,16 +75,8 @@ func FindBalances(ctx context.Context, book *daybook.Book, q BalanceQuery) (Page
 		return Page[AccountBalance]{}, err
 	}
 	view := daybook.ViewQuery{Where: q.conditions(), Order: q.Sort.columns(), Reverse: q.Reverse, Limit: more(q.Limit)}
-	var rows []AccountBalance
-	if last == nil {
-		rows, err = Balances.Find(ctx, book, view)
-	} else {
-		rows, err = Balances.After(ctx, book, view, *last)
-	}
-	if err != nil {
-		return Page[AccountBalance]{}, err
-	}
-	return q.page(rows), nil
+	rows, err := find(ctx, book, Balances, view, last)
+	return pageOf(rows, q.Limit, q.place), err
 }
 
 // Among returns those of rows that q selects, as FindBalances does those of the table: for
@@ -104,7 +96,7 @@ func (q BalanceQuery) Among(rows []AccountBalance) (Page[AccountBalance], error)
 	if limit := more(q.Limit); limit > 0 && len(selected) > limit {
 		selected = selected[:limit]
 	}
-	return q.page(selected), nil
+	return pageOf(selected, q.Limit, q.place), nil
 }
 
 // check completes q, and returns the row that After is behind, with what is sorted by.
@@ -136,13 +128,8 @@ func (q *BalanceQuery) check() (last *AccountBalance, err error) {
 	return &row, checkLimit(q.Limit)
 }
 
-// page is what was found, up to the limit.
-func (q BalanceQuery) page(rows []AccountBalance) Page[AccountBalance] {
-	if q.Limit == 0 || len(rows) <= q.Limit {
-		return Page[AccountBalance]{Rows: rows}
-	}
-	rows = rows[:q.Limit]
-	last := rows[len(rows)-1]
+// place is the one behind a row.
+func (q BalanceQuery) place(last AccountBalance) string {
 	c := cursor{Sort: string(q.Sort), Reverse: q.Reverse, Key: last.Key}
 	switch q.Sort {
 	case ByHandle:
@@ -154,23 +141,18 @@ func (q BalanceQuery) page(rows []AccountBalance) Page[AccountBalance] {
 	case ByLastEvent:
 		c.Number = last.Row.Position
 	}
-	return Page[AccountBalance]{Rows: rows, Next: c.String()}
+	return c.String()
 }
 
 // conditions are q's for SQL. selects says the same in Go.
-func (q BalanceQuery) conditions() (where []daybook.Condition) {
-	add := func(given bool, column string, op daybook.Op, value func() any) {
-		if given {
-			where = append(where, daybook.Condition{Column: column, Op: op, Value: value()})
-		}
-	}
-	add(q.Search != "", "search", daybook.Contains, func() any { return folded(q.Search) })
-	add(q.Currency != "", "currency", daybook.Equal, func() any { return q.Currency })
-	add(q.Status != nil, "status", daybook.Equal, func() any { return *q.Status })
-	add(q.Min != nil, "balance", daybook.GreaterOrEqual, func() any { return *q.Min })
-	add(q.Max != nil, "balance", daybook.LessOrEqual, func() any { return *q.Max })
-	add(!q.From.IsZero(), "last_recorded_at", daybook.GreaterOrEqual, func() any { return q.From })
-	add(!q.To.IsZero(), "last_recorded_at", daybook.Less, func() any { return q.To })
+func (q BalanceQuery) conditions() (where conditions) {
+	where.add(q.Search != "", "search", daybook.Contains, func() any { return folded(q.Search) })
+	where.add(q.Currency != "", "currency", daybook.Equal, func() any { return q.Currency })
+	where.add(q.Status != nil, "status", daybook.Equal, func() any { return *q.Status })
+	where.add(q.Min != nil, "balance", daybook.GreaterOrEqual, func() any { return *q.Min })
+	where.add(q.Max != nil, "balance", daybook.LessOrEqual, func() any { return *q.Max })
+	where.add(!q.From.IsZero(), "last_recorded_at", daybook.GreaterOrEqual, func() any { return q.From })
+	where.add(!q.To.IsZero(), "last_recorded_at", daybook.Less, func() any { return q.To })
 	return where
 }
 
@@ -203,13 +185,4 @@ func (q BalanceQuery) compare(x, y AccountBalance) int {
 		return -by
 	}
 	return by
-}
-
-// joined names all values there are.
-func joined[T ~string](values []T) string {
-	words := make([]string, len(values))
-	for i, value := range values {
-		words[i] = string(value)
-	}
-	return strings.Join(words, ", ")
 }

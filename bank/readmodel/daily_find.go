@@ -91,26 +91,22 @@ type AccountMovements = daybook.ViewRow[AccountDay, DayMovements]
 
 // FindMovements returns what occurred on a day, to each account, in the order of their ids:
 // at most limit accounts, or all where it is 0. after is the Next of the page before.
-func FindMovements(ctx context.Context, book *daybook.Book, day Day, limit int, after string) (page Page[AccountMovements], err error) {
+func FindMovements(ctx context.Context, book *daybook.Book, day Day, limit int, after string) (Page[AccountMovements], error) {
+	if _, err := ParseDay(string(day)); err != nil {
+		return Page[AccountMovements]{}, err
+	}
 	if err := checkLimit(limit); err != nil {
-		return page, err
+		return Page[AccountMovements]{}, err
 	}
-	q := daybook.ViewQuery{Where: []daybook.Condition{{Column: "day", Op: daybook.Equal, Value: day}}, Limit: more(limit)}
-	if after == "" {
-		page.Rows, err = Daily.Find(ctx, book, q)
-	} else {
-		id, parseErr := daybook.ParseUUID(after)
-		if parseErr != nil {
-			return page, refused("after", "%q is no account's id: give what the page before said is next", short(after))
+	var last *AccountMovements
+	if after != "" {
+		id, err := daybook.ParseUUID(after)
+		if err != nil {
+			return Page[AccountMovements]{}, refused("after", "%q is no account's id: give what the page before said is next", short(after))
 		}
-		page.Rows, err = Daily.After(ctx, book, q, AccountMovements{Key: AccountDay{id, day}})
+		last = &AccountMovements{Key: AccountDay{id, day}}
 	}
-	if err != nil {
-		return page, err
-	}
-	if limit > 0 && len(page.Rows) > limit {
-		page.Rows = page.Rows[:limit]
-		page.Next = page.Rows[limit-1].Key.AccountID.String()
-	}
-	return page, nil
+	where := []daybook.Condition{{Column: "day", Op: daybook.Equal, Value: day}}
+	rows, err := find(ctx, book, Daily, daybook.ViewQuery{Where: where, Limit: more(limit)}, last)
+	return pageOf(rows, limit, func(last AccountMovements) string { return last.Key.AccountID.String() }), err
 }

@@ -1,8 +1,10 @@
 package readmodel
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -17,6 +19,32 @@ type Page[T any] struct {
 	// others write meanwhile neither repeats a row nor leaves one out, unless the row itself
 	// has moved to another place of the order.
 	Next string
+}
+
+// pageOf is what was found up to limit, where one more was asked for.
+func pageOf[T any](found []T, limit int, place func(last T) string) Page[T] {
+	if limit == 0 || len(found) <= limit {
+		return Page[T]{Rows: found}
+	}
+	return Page[T]{Rows: found[:limit], Next: place(found[limit-1])}
+}
+
+// find returns the rows that q selects: from the first one or, where last is given, behind it.
+func find[K comparable, R any](ctx context.Context, book *daybook.Book, view *daybook.View[K, R], q daybook.ViewQuery, last *daybook.ViewRow[K, R]) ([]daybook.ViewRow[K, R], error) {
+	if last == nil {
+		return view.Find(ctx, book, q)
+	}
+	return view.After(ctx, book, q, *last)
+}
+
+// conditions are those of a question, for SQL.
+type conditions []daybook.Condition
+
+// add adds one where it is given: value is not called elsewhere.
+func (c *conditions) add(given bool, column string, op daybook.Op, value func() any) {
+	if given {
+		*c = append(*c, daybook.Condition{Column: column, Op: op, Value: value()})
+	}
 }
 
 // cursor is a place in an order of rows: behind the row that has these values.
@@ -63,6 +91,15 @@ func short(text string) string {
 
 func refused(field, format string, args ...any) error {
 	return &daybook.InvalidError{Field: field, Reason: fmt.Sprintf(format, args...)}
+}
+
+// joined names all values there are.
+func joined[T ~string](values []T) string {
+	words := make([]string, len(values))
+	for i, value := range values {
+		words[i] = string(value)
+	}
+	return strings.Join(words, ", ")
 }
 
 // more is how many rows to ask for, to see whether there are any behind a page.

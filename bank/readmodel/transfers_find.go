@@ -2,6 +2,7 @@ package readmodel
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/daybook-go/daybook"
@@ -73,31 +74,24 @@ func FindTransfers(ctx context.Context, book *daybook.Book, q TransferQuery) (pa
 		return page, err
 	}
 	view := daybook.ViewQuery{Where: q.conditions(), Order: []string{q.Sort.column()}, Reverse: q.Reverse, Limit: more(q.Limit)}
-	var rows []daybook.ViewRow[daybook.UUID, Transfer]
-	if last == nil {
-		rows, err = Transfers.Find(ctx, book, view)
-	} else {
-		rows, err = Transfers.After(ctx, book, view, *last)
-	}
+	rows, err := find(ctx, book, Transfers, view, last)
 	if err != nil {
 		return page, err
 	}
-	if q.Limit > 0 && len(rows) > q.Limit {
-		rows = rows[:q.Limit]
-		page.Next = q.cursor(rows[q.Limit-1]).String()
-	}
+	found := pageOf(rows, q.Limit, q.place)
+	page.Next = found.Next
 	known := map[daybook.UUID]bank.Currency{}
-	for _, row := range rows {
-		found := FoundTransfer{ID: row.Key, Transfer: row.Row}
+	for _, row := range found.Rows {
+		one := FoundTransfer{ID: row.Key, Transfer: row.Row}
 		for _, account := range []daybook.UUID{row.Row.FromAccount, row.Row.ToAccount} {
-			if found.Currency != "" {
+			if one.Currency != "" {
 				break
 			}
-			if found.Currency, err = currencyFrom(ctx, book, account, known); err != nil {
+			if one.Currency, err = currencyFrom(ctx, book, account, known); err != nil {
 				return Page[FoundTransfer]{}, err
 			}
 		}
-		page.Rows = append(page.Rows, found)
+		page.Rows = append(page.Rows, one)
 	}
 	return page, nil
 }
@@ -123,6 +117,8 @@ func (q *TransferQuery) check() (last *daybook.ViewRow[daybook.UUID, Transfer], 
 	switch {
 	case q.Sort.column() == "":
 		return nil, refused("sort", "%q is no order of transfers: use %s", short(string(q.Sort)), joined(TransferSorts()))
+	case q.State != "" && !slices.Contains(TransferStates(), q.State):
+		return nil, refused("state", "%q is no state of transfers: use %s", short(string(q.State)), joined(TransferStates()))
 	case q.After == "":
 		return nil, checkLimit(q.Limit)
 	}
@@ -142,33 +138,29 @@ func (q *TransferQuery) check() (last *daybook.ViewRow[daybook.UUID, Transfer], 
 	return &row, checkLimit(q.Limit)
 }
 
-// cursor is the place behind a row.
-func (q TransferQuery) cursor(row daybook.ViewRow[daybook.UUID, Transfer]) cursor {
-	c := cursor{Sort: string(q.Sort), Reverse: q.Reverse, Key: row.Key}
+// place is the one behind a row.
+func (q TransferQuery) place(last daybook.ViewRow[daybook.UUID, Transfer]) string {
+	c := cursor{Sort: string(q.Sort), Reverse: q.Reverse, Key: last.Key}
 	switch q.Sort {
 	case ByPosition:
-		c.Number = row.Row.Position
+		c.Number = last.Row.Position
 	case ByOccurredAt:
-		c.Number = row.Row.OccurredAt.UnixMicro()
+		c.Number = last.Row.OccurredAt.UnixMicro()
 	case ByAmount:
-		c.Number = row.Row.Amount
+		c.Number = last.Row.Amount
 	}
-	return c
+	return c.String()
 }
 
-func (q TransferQuery) conditions() (where []daybook.Condition) {
-	add := func(given bool, column string, op daybook.Op, value func() any) {
-		if given {
-			where = append(where, daybook.Condition{Column: column, Op: op, Value: value()})
-		}
-	}
-	add(!q.From.IsZero(), "from_account", daybook.Equal, func() any { return q.From })
-	add(!q.To.IsZero(), "to_account", daybook.Equal, func() any { return q.To })
-	add(q.Search != "", "search", daybook.Contains, func() any { return folded(q.Search) })
-	add(q.State != "", "state", daybook.Equal, func() any { return q.State })
-	add(q.Min != nil, "amount", daybook.GreaterOrEqual, func() any { return *q.Min })
-	add(q.Max != nil, "amount", daybook.LessOrEqual, func() any { return *q.Max })
-	add(!q.Since.IsZero(), "occurred_at", daybook.GreaterOrEqual, func() any { return q.Since })
-	add(!q.Before.IsZero(), "occurred_at", daybook.Less, func() any { return q.Before })
+// conditions are q's for SQL.
+func (q TransferQuery) conditions() (where conditions) {
+	where.add(!q.From.IsZero(), "from_account", daybook.Equal, func() any { return q.From })
+	where.add(!q.To.IsZero(), "to_account", daybook.Equal, func() any { return q.To })
+	where.add(q.Search != "", "search", daybook.Contains, func() any { return folded(q.Search) })
+	where.add(q.State != "", "state", daybook.Equal, func() any { return q.State })
+	where.add(q.Min != nil, "amount", daybook.GreaterOrEqual, func() any { return *q.Min })
+	where.add(q.Max != nil, "amount", daybook.LessOrEqual, func() any { return *q.Max })
+	where.add(!q.Since.IsZero(), "occurred_at", daybook.GreaterOrEqual, func() any { return q.Since })
+	where.add(!q.Before.IsZero(), "occurred_at", daybook.Less, func() any { return q.Before })
 	return where
 }
