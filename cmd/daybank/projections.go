@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daybook-go/daybook"
-	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
 // projectionRow is a generation of a projection.
@@ -208,92 +206,4 @@ func (a *app) showProjection(ctx context.Context, book *daybook.Book, name strin
 	}
 	r := projectionRowOf(live, skips)
 	return a.show(r, projectionColumns(), r)
-}
-
-// onGenerations runs f about all generations of a projection, of this program's or any other
-// that the book has: one that no program declares any more is to be got rid of.
-func (a *app) onGenerations(ctx context.Context, name string, f func(ctx context.Context, s *session, list []daybook.ProjectionStatus) error) error {
-	return a.reading(ctx, func(ctx context.Context, s *session) error {
-		all, err := s.book.Projections(ctx)
-		if err != nil {
-			return err
-		}
-		known := readmodel.Names()
-		var list []daybook.ProjectionStatus
-		for _, status := range all {
-			if status.Projection == name {
-				list = append(list, status)
-			}
-			if !slices.Contains(known, status.Projection) {
-				known = append(known, status.Projection)
-			}
-		}
-		switch {
-		case len(list) > 0:
-			return f(ctx, s, list)
-		case slices.Contains(known, name):
-			return notMade(a.book, name)
-		}
-		return usage("%q is no read model of book %s: there are %s", shorten(name), a.book, strings.Join(known, ", "))
-	})
-}
-
-// onProjection is onGenerations for what is about the live one.
-func (a *app) onProjection(ctx context.Context, name string, f func(ctx context.Context, s *session, live daybook.ProjectionStatus) error) error {
-	return a.onGenerations(ctx, name, func(ctx context.Context, s *session, list []daybook.ProjectionStatus) error {
-		for _, status := range list {
-			if status.State == daybook.GenerationLive {
-				return f(ctx, s, status)
-			}
-		}
-		return notMade(a.book, name)
-	})
-}
-
-// onOwnProjection is onProjection for what takes the declaration.
-func (a *app) onOwnProjection(ctx context.Context, name string, f func(ctx context.Context, s *session, p daybook.Projector) error) error {
-	if err := checkNames(name); err != nil {
-		return err
-	}
-	return a.onProjection(ctx, name, func(ctx context.Context, s *session, _ daybook.ProjectionStatus) error {
-		return f(ctx, s, readmodel.Named(name))
-	})
-}
-
-// checkNames refuses names that are no read model of this program's.
-func checkNames(names ...string) error {
-	for i, name := range names {
-		if readmodel.Named(name) == nil {
-			return usage("%q is no read model of this program: there are %s", shorten(name), strings.Join(readmodel.Names(), ", "))
-		}
-		if slices.Contains(names[:i], name) {
-			return usage("%s is there twice", name)
-		}
-	}
-	return nil
-}
-
-// notMade says that the book does not have one of the program's read models yet.
-func notMade(book, name string) error {
-	hint := "daybank run --once " + name + " makes it"
-	if name == readmodel.Balances.Name {
-		hint = "the next write makes it, and so does daybank rebuild " + name
-	}
-	return &hintError{
-		&subjectError{&daybook.NotThereError{What: "read model", Subject: book}, fmt.Sprintf("book %s has no read model %s yet", book, name)},
-		hint,
-	}
-}
-
-// completeNames completes up to so many names of read models, each once.
-func completeNames(most int, names ...string) cobra.CompletionFunc {
-	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		var left []cobra.Completion
-		for _, name := range names {
-			if len(args) < most && !slices.Contains(args, name) {
-				left = append(left, name)
-			}
-		}
-		return left, cobra.ShellCompDirectiveNoFileComp
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -196,17 +195,4 @@ it anew: this one does so when it writes, for balances, or runs, for the others.
 			})
 		},
 	}
-}
-
-// behindNames are those of the read models that run behind the book.
-func behindNames() []string {
-	return slices.DeleteFunc(readmodel.Names(), func(name string) bool { return name == readmodel.Balances.Name })
-}
-
-// andNames is "daily", "daily and transfers" and so on.
-func andNames(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -97,11 +96,8 @@ func (w *runWatch) look(ctx context.Context) {
 		return
 	}
 	for _, one := range w.all {
-		i := slices.IndexFunc(list, func(s daybook.ProjectionStatus) bool {
-			return s.Projection == one.name && s.State == daybook.GenerationLive
-		})
-		if i >= 0 {
-			w.see(one, list[i])
+		if live, found := liveAmong(list, one.name); found {
+			w.see(one, live)
 		}
 	}
 }

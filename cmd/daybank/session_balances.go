@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/vbauerster/mpb/v8/decor"
@@ -83,22 +82,6 @@ func (a *app) explainInline(ctx context.Context, s *session, err error) error {
 		&subjectError{err, fmt.Sprintf("every write to book %s keeps %s, in another way than this daybank can", a.book, strings.Join(names, ", "))},
 		"use the program that has made it, which may be a newer daybank (daybank projections shows the version); or daybank pause NAME lets others write without it",
 	}
-}
-
-// liveGeneration is the generation of a projection that readers see, and whether there is
-// one.
-func liveGeneration(ctx context.Context, book *daybook.Book, name string) (daybook.ProjectionStatus, bool, error) {
-	list, err := book.Projections(ctx)
-	if err != nil {
-		return daybook.ProjectionStatus{}, false, err
-	}
-	i := slices.IndexFunc(list, func(s daybook.ProjectionStatus) bool {
-		return s.Projection == name && s.State == daybook.GenerationLive
-	})
-	if i < 0 {
-		return daybook.ProjectionStatus{}, false, nil
-	}
-	return list[i], true, nil
 }
 
 // balancesNow answers from the table of the read model. found says whether that is there, and

@@ -10,7 +10,7 @@ import (
 	"github.com/daybook-go/daybook/bank/readmodel"
 )
 
-// forged is a row of a table copied to another key.
+// forgedRow copies a row of a table to another key.
 func forgedRow(table, key, value string) []string {
 	return []string{
 		"CREATE TABLE forged AS SELECT * FROM " + table + " LIMIT 1", fmt.Sprintf("UPDATE forged SET %s = '%s'", key, value),
