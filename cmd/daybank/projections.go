@@ -97,7 +97,7 @@ func projectionRowOf(s daybook.ProjectionStatus, skips []daybook.Skip) projectio
 	r := projectionRow{
 		Projection: s.Projection, Kind: string(s.Kind), Generation: s.Generation, Version: s.Version,
 		State: stateOf(s), Live: s.State == daybook.GenerationLive,
-		Position: s.Position, LagEvents: s.Lag, LagSeconds: s.LagTime.Seconds(), RatePerSecond: s.Rate,
+		Position: s.Position, LagEvents: s.Lag, LagSeconds: s.LagTime.Seconds(), RatePerSecond: math.Round(s.Rate*10) / 10, // more digits say nothing
 		FailedPosition: s.Failed, LastError: failureText(s),
 		Running:   !s.Runner.IsZero() && time.Since(s.UpdatedAt) < runnerSilence,
 		UpdatedAt: timeText(s.UpdatedAt),
