@@ -15,7 +15,10 @@ import (
 // event that is recorded today and occurred last year changes the closing balance of every
 // day since: it would touch as many rows as the account has days, which only the table
 // knows. [FindDays] adds them up on the way instead, over the days of one account in the
-// order of the key, so that they are exact whatever is recorded late.
+// order of the key, so that they are exact whatever is recorded late. In SQL, where carries
+// are 0, a closing balance is
+//
+//	sum(in_minor - out_minor) OVER (PARTITION BY account_id ORDER BY day)
 var Daily = &daybook.View[AccountDay, DayMovements]{
 	Name:    "daily",
 	Indexes: []string{"day"},
