@@ -79,7 +79,6 @@ func (l *lab) newStage(scenario string) *stage {
 type stage struct {
 	*lab
 	scenario string
-	own      string // the name of one of several books
 	closers  []func(context.Context) error
 	pools    map[int]*pgxpool.Pool // by their size
 }
@@ -98,7 +97,7 @@ func (s *stage) close(ctx context.Context) error {
 }
 
 // bookName is the name of the scenario's book.
-func (s *stage) bookName() string { return "bench-" + s.id + "-" + orElse(s.own, s.scenario) }
+func (s *stage) bookName() string { return "bench-" + s.id + "-" + s.scenario }
 
 // target is where a contender writes, to be told to another process.
 type target struct {
@@ -167,18 +166,22 @@ func openBook(ctx context.Context, t target, options ...daybook.OpenOption) (*da
 }
 
 // book opens the scenario's book, until the stage is closed.
-func (s *stage) book(ctx context.Context, options ...daybook.OpenOption) (*daybook.Book, error) {
-	book, closeBook, err := openBook(ctx, s.target(nameDaybook), options...)
+func (s *stage) book(ctx context.Context) (*daybook.Book, error) {
+	return s.open(ctx, s.target(nameDaybook))
+}
+
+// namedBook opens one of several books of the scenario, until the stage is closed.
+func (s *stage) namedBook(ctx context.Context, name string, options ...daybook.OpenOption) (*daybook.Book, error) {
+	t := s.target(nameDaybook)
+	t.Book += "-" + name
+	return s.open(ctx, t, options...)
+}
+
+func (s *stage) open(ctx context.Context, t target, options ...daybook.OpenOption) (*daybook.Book, error) {
+	book, closeBook, err := openBook(ctx, t, options...)
 	if err != nil {
 		return nil, err
 	}
 	s.onClose(func(context.Context) error { return closeBook() })
 	return book, nil
-}
-
-// namedBook opens one of several books of the scenario.
-func (s *stage) namedBook(ctx context.Context, name string, options ...daybook.OpenOption) (*daybook.Book, error) {
-	defer func(own string) { s.own = own }(s.own)
-	s.own = s.scenario + "-" + name
-	return s.book(ctx, options...)
 }

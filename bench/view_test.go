@@ -59,7 +59,7 @@ func TestAViewThatIsNotItsFold(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	book, err := s.book(t.Context(), daybook.Inline{newBalances()})
+	book, err := s.namedBook(t.Context(), nameInline, daybook.Inline{newBalances()})
 	if err != nil {
 		t.Fatal(err)
 	}
