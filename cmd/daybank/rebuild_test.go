@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os/exec"
 	"strings"
 	"testing"
@@ -76,6 +77,37 @@ func TestARebuildThatIsKilled(t *testing.T) {
 			must(t, db, "verify")
 		})
 	}
+}
+
+// A rebuild that Ctrl-C ends says what there is, and the next one comes to its end.
+func TestARebuildThatIsInterrupted(t *testing.T) {
+	t.Parallel()
+	db := inFile(t, t.TempDir())
+	openMany(t, db, manyAccounts, manyDeposits)
+	must(t, db, "run", "--once")
+	const tries = 20
+	for range tries {
+		ctx, interrupt := context.WithCancel(t.Context())
+		ended := make(chan outcome, 1)
+		go func() { ended <- cliContext(ctx, db, "rebuild", "daily") }()
+		eventually(t, "the rebuild begins or ends", func() bool {
+			_, found := building(t, db, "daily")
+			return found || len(ended) > 0
+		})
+		interrupt()
+		got := <-ended
+		if got.code == exitOK {
+			continue // it was too fast
+		}
+		const hint = "daybank: the generation of daily that serves stays as it is; daybank rebuild daily goes on where this one was\n"
+		if got.code != exitInterrupted || got.stdout != "" || !strings.HasPrefix(got.stderr, "daybank: interrupted") || !strings.HasSuffix(got.stderr, hint) {
+			t.Errorf("exit code %d, stdout %q, stderr %q", got.code, got.stdout, got.stderr)
+		}
+		must(t, db, "rebuild", "daily")
+		must(t, db, "verify")
+		return
+	}
+	t.Fatalf("the rebuild was faster each of %d times", tries)
 }
 
 // killInTheMiddle rebuilds a read model in a process of its own, kills that, and returns the
