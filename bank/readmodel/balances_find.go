@@ -93,9 +93,6 @@ func (q BalanceQuery) Among(rows []AccountBalance) (Page[AccountBalance], error)
 		}
 	}
 	slices.SortFunc(selected, q.compare)
-	if limit := more(q.Limit); limit > 0 && len(selected) > limit {
-		selected = selected[:limit]
-	}
 	return pageOf(selected, q.Limit, q.place), nil
 }
 
