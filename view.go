@@ -31,7 +31,8 @@ type View[K comparable, R any] struct {
 	Version int
 	// EventTypes, where set, are the only events it wants, by their names in the registry.
 	EventTypes []string
-	// Keys returns the keys of the rows that an event touches, each once.
+	// Keys returns the keys of the rows that an event touches, each once. Rows are told apart
+	// by what their columns keep: Evolve gets a time in UTC, and to the microsecond.
 	Keys func(e ProjectedEvent) []K
 	// Evolve returns what becomes of a row, the zero R where there is none; drop says that
 	// there is no such row any more. It depends on its arguments alone. A panic, of Keys

@@ -64,7 +64,9 @@ func (c *viewCheck[K, R]) keys(e *CheckedEvent) ([]string, error) {
 	}
 	c.event = ProjectedEvent{Recorded: e.Recorded, Data: data}
 	err = guarded(c.view.Name, e.Recorded, func() error {
-		c.touched = c.view.Keys(c.event)
+		if c.touched, err = c.view.keys(c.event); err != nil {
+			return err
+		}
 		for _, key := range c.touched {
 			values, err := c.view.shape.keyOut(key)
 			if err != nil {

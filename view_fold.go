@@ -114,7 +114,10 @@ func (f *fold[K, R]) take(events []ProjectedEvent) (TableKeys, error) {
 
 // takeOne notes the rows that an event touches, and which are to be loaded.
 func (f *fold[K, R]) takeOne(event int, missing *TableKeys) error {
-	keys := f.view.Keys(f.events[event])
+	keys, err := f.view.keys(f.events[event])
+	if err != nil {
+		return err
+	}
 	for i, key := range keys {
 		for _, other := range keys[:i] {
 			if other == key {

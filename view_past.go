@@ -47,8 +47,7 @@ func (v *View[K, R]) GetAt(ctx context.Context, book *Book, key K, point Point) 
 		if err != nil {
 			return row, false, err
 		}
-		row, found = f.get(key)
-		return row, found, nil
+		return f.get(key)
 	}
 	q, _, err := v.pastQuery(ctx, book, point)
 	if err != nil || q.UntilPosition == 0 {
@@ -76,8 +75,7 @@ func (v *View[K, R]) GetAt(ctx context.Context, book *Book, key K, point Point) 
 	if err := foldPast(f, past.decode(events)); err != nil {
 		return row, false, err
 	}
-	row, found = f.get(key)
-	return row, found, nil
+	return f.get(key)
 }
 
 // pastQuery selects the events up to a point; UntilPosition 0 is for none.
@@ -222,11 +220,14 @@ func foldPast(f folding, c chunk) error {
 }
 
 // get returns a row that is in memory.
-func (f *fold[K, R]) get(key K) (row R, found bool) {
-	if folded := f.part(key).rows[key]; folded != nil && folded.there {
-		return folded.row, true
+func (f *fold[K, R]) get(key K) (row R, found bool, err error) {
+	if key, err = f.view.keptKey(key); err != nil {
+		return row, false, err
 	}
-	return row, false
+	if folded := f.part(key).rows[key]; folded != nil && folded.there {
+		return folded.row, true, nil
+	}
+	return row, false, nil
 }
 
 // entries are all rows in memory, in the order of their keys.

@@ -16,6 +16,41 @@ func (v *View[K, R]) out(key K, row R) ([]any, error) {
 	return append(values, rest...), err
 }
 
+// keys are those of the rows that an event touches, as the table gives them back: two that
+// are one there are one here.
+func (v *View[K, R]) keys(e ProjectedEvent) ([]K, error) {
+	keys := v.Keys(e)
+	if !v.shape.inexact {
+		return keys, nil
+	}
+	kept := make([]K, len(keys)) // keys may be a slice that Keys keeps
+	for i, key := range keys {
+		var err error
+		if kept[i], err = v.keptKey(key); err != nil {
+			return nil, err
+		}
+	}
+	return kept, nil
+}
+
+// keptKey is a key as the table gives it back.
+func (v *View[K, R]) keptKey(key K) (kept K, err error) {
+	if !v.shape.inexact {
+		return key, nil
+	}
+	values, err := v.shape.keyOut(key)
+	if err != nil {
+		return kept, err
+	}
+	to := reflect.ValueOf(&kept).Elem()
+	for i, column := range v.shape.columns[:v.shape.key] {
+		if err := column.in(values[i], column.of(to)); err != nil {
+			return kept, fmt.Errorf("column %s: %w", column.Name, err)
+		}
+	}
+	return kept, nil
+}
+
 // keyOut returns a key as it is kept.
 func (s *viewShape) keyOut(key any) ([]any, error) {
 	return s.values(reflect.ValueOf(key), 0, s.key)

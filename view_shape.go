@@ -17,6 +17,8 @@ import (
 type viewShape struct {
 	columns []viewColumn // those of the key first
 	key     int          // how many those are
+	// inexact says that keys may differ in Go and be one in SQL, such as times of two zones.
+	inexact bool
 	indexes [][]string
 }
 
@@ -45,6 +47,7 @@ func shapeOfView[K comparable, R any](keyName string, indexes []string) (*viewSh
 		return nil, err
 	}
 	s.key = len(s.columns)
+	s.inexact = !isExact(key)
 	if isColumn(row) {
 		return nil, invalid("row", "%s is no struct: its fields are to be the columns", row)
 	}
@@ -180,6 +183,22 @@ func hasText(t reflect.Type) bool {
 // isColumn reports whether a value of type t is one column, and not a struct of some.
 func isColumn(t reflect.Type) bool {
 	return t.Kind() != reflect.Struct || t == timeType || hasText(t)
+}
+
+// isExact reports whether keys of type t that differ in Go do so in columns, too.
+func isExact(t reflect.Type) bool {
+	switch {
+	case t == timeType || hasText(t) && t != uuidType:
+		return false
+	case t.Kind() != reflect.Struct:
+		return true
+	}
+	for i := range t.NumField() {
+		if field := t.Field(i); field.Tag.Get("db") == "-" || !isExact(field.Type) {
+			return false
+		}
+	}
+	return true
 }
 
 // newColumn says how values of type t are kept. place names the value in errors.
