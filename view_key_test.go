@@ -1,6 +1,8 @@
 package daybook_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,5 +71,29 @@ func TestKeysAreToldApartByTheirColumns(t *testing.T) {
 			}
 			see("after a rebuild")
 		})
+	}
+}
+
+// What one engine cannot keep is refused on both, and the append that wanted it alone.
+func TestARowWithANullInItsJSON(t *testing.T) {
+	t.Parallel()
+	type texts struct{ All []string }
+	view := &daybook.View[daybook.UUID, texts]{
+		Name: "texts", Keys: daybook.PerAggregate,
+		Evolve: func(row texts, _ daybook.UUID, e daybook.ProjectedEvent) (texts, bool) {
+			text := map[int64]string{1: `\u0000`, 2: "a\x00b"}[e.SequenceNumber]
+			return texts{append(row.All, text)}, false
+		},
+	}
+	book, repo := openTallied(t, newDriver(t), daybook.Inline{view})
+	if _, err := repo.Execute(t.Context(), counterID(1), add{1}); err != nil {
+		t.Errorf("a backslash, and what is no escape behind it: %v", err)
+	}
+	_, err := repo.Execute(t.Context(), counterID(1), add{1})
+	if !errors.Is(err, daybook.ErrProjection) || !errors.Is(err, daybook.ErrInvalid) || !strings.Contains(err.Error(), "All/1: text may not contain U+0000") {
+		t.Errorf("error %v, want that the field cannot be kept", err)
+	}
+	if row, _, err := view.Get(t.Context(), book, counterID(1).ID); err != nil || len(row.All) != 1 {
+		t.Errorf("the row is %q, error %v", row.All, err)
 	}
 }
