@@ -129,7 +129,7 @@ func TestAnEventIsGivenUpAfterItsOwnAttempts(t *testing.T) {
 // during runs projections until stop is called, or the test ends.
 func during(t *testing.T, book *daybook.Book, projectors ...daybook.Projector) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it is to end before the book is closed
+	ctx, cancel := context.WithCancel(context.Background()) // it is to end before the book is closed
 	ended := make(chan error, 1)
 	go func() { ended <- book.Run(ctx, projectors...) }()
 	stop = sync.OnceFunc(func() {
