@@ -26,7 +26,8 @@ type Driver interface {
 	// with ErrUnclear where it cannot tell.
 	//
 	// In the same transaction it does what inline says, where anything is written. Where
-	// that is an error, it is returned and nothing is written.
+	// that is an error, it is returned and nothing is written. A row that the database refuses
+	// for what it is, is [ErrProjection].
 	Append(ctx context.Context, book BookID, batch []Append, inline InlineWork) ([]Outcome, error)
 
 	// Read returns the first q.Limit events that q selects, in q's order, all of

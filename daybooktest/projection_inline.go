@@ -1,6 +1,7 @@
 package daybooktest
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -194,4 +195,50 @@ func inlineIsDeclared(s *scene) {
 	sameView(s, "after it was resumed", ledger, found(s, ledger, both), s.all())
 	_, err := programs["one of two"].Append(s.Context(), entry(newAggregate(), daybook.NoEvents(), "a"))
 	s.refused("an append without what was resumed", err, daybook.ErrProjectionChanged)
+}
+
+// databaseRefuses lets callers append at once, of whom all but one of some want a row that
+// the database refuses, for an index that somebody has added.
+func databaseRefuses(s *scene) {
+	type last struct{ Line string }
+	view := &daybook.View[daybook.UUID, last]{
+		Name: "lasts", Keys: daybook.PerAggregate,
+		Evolve: func(row last, _ daybook.UUID, e daybook.ProjectedEvent) (last, bool) {
+			if text, ok := e.Data.(noted); ok {
+				row.Line = text.Text
+			}
+			return row, false
+		},
+	}
+	books := [2]*daybook.Book{s.open(0, daybook.Inline{view}), s.open(1, daybook.Inline{view})}
+	err := s.driver.Transact(s.Context(), s.id, false, func(ctx context.Context, tx daybook.DriverTx) error {
+		table := s.statusOf(view.Name).Table
+		_, err := tx.SQL().ExecContext(ctx, `CREATE UNIQUE INDEX `+table+`_line ON `+table+` (line)`)
+		return err
+	})
+	if err != nil {
+		s.Fatalf("adding an index: %v", err)
+	}
+	for round := range times(8) {
+		var accepted atomic.Int64
+		atOnce(24, func(i int) {
+			line, alike := fmt.Sprintf("round %d, caller %d", round, i), i%4 == 0
+			if alike {
+				line = fmt.Sprintf("round %d, once", round)
+			}
+			_, err := books[i%2].Append(s.Context(), entry(newAggregate(), daybook.NoEvents(), line))
+			switch {
+			case !alike && err != nil:
+				s.Errorf("round %d, caller %d: refused, although only others are: %v", round, i, err)
+			case alike && err == nil:
+				accepted.Add(1)
+			case alike:
+				s.refused("a row that the database refuses", err, daybook.ErrProjection)
+			}
+		})
+		if n := accepted.Load(); n != 1 {
+			s.Errorf("round %d: %d appends of which there can be one were accepted", round, n)
+		}
+	}
+	sameView(s, "after refusals", view, found(s, view, books[1]), s.all())
 }

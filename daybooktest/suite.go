@@ -200,6 +200,7 @@ var checks = []check{
 	{"I10: at every moment inline read models equal the fold of the events", inlineEqualsFold},
 	{"I10: inline read models equal the fold whoever has appended before", inlineInTurns},
 	{"I10: a projection that fails refuses one append, and no other", inlineRefuses},
+	{"I10: a row that the database refuses costs its own append only", databaseRefuses},
 	{"I10: the same projection runs behind and inline", inlineAndBehind},
 	{"I10: a program appends only with the inline projections of the book", inlineIsDeclared},
 
