@@ -318,3 +318,37 @@ func TestARebuildFindsTheEventOfARowThatCannotBeKept(t *testing.T) {
 		t.Errorf("it is noted as %+v, %v", list, err)
 	}
 }
+
+// What is being built will be live: it must not have taken what is then to be left out.
+func TestSkippingWhatIsBeingBuilt(t *testing.T) {
+	t.Parallel()
+	book, repo := openTallied(t, newDriver(t))
+	for _, by := range []int{1, 13, 17} {
+		if _, err := repo.Execute(t.Context(), counterID(by), add{by}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := book.CatchUp(t.Context(), newTallies()); !errors.Is(err, daybook.ErrProjection) {
+		t.Fatalf("the view takes 13: %v", err)
+	}
+	newer := newWider()
+	evolve := newer.Evolve
+	newer.Evolve = func(row wider, id daybook.UUID, e daybook.ProjectedEvent) (wider, bool) {
+		if a, ok := e.Data.(added); ok && a.By == 17 {
+			panic("seventeen")
+		}
+		return evolve(row, id, e)
+	}
+	if _, err := book.Rebuild(t.Context(), newer, daybook.RebuildOptions{}); !errors.Is(err, daybook.ErrProjection) {
+		t.Fatalf("the newer view takes 17: %v", err)
+	}
+	if err := book.SkipEvent(t.Context(), "tallies", 2, "13"); !errors.Is(err, daybook.ErrInvalid) || !strings.Contains(err.Error(), "has taken the event at 2 already") {
+		t.Errorf("skipping what the generation that is being built has taken: %v", err)
+	}
+	if err := book.SkipEvent(t.Context(), "tallies", 3, "17"); err != nil {
+		t.Error(err)
+	}
+	if _, err := book.Rebuild(t.Context(), newer, daybook.RebuildOptions{}); err != nil {
+		t.Error(err)
+	}
+}

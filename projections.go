@@ -183,8 +183,9 @@ func liveIn(ctx context.Context, tx DriverTx, name string) (live Checkpoint, sta
 // cannot be taken back: another generation, by code that can take the event, has another
 // name.
 //
-// The live generation must not have taken the event: it, and the kept ones, would differ from
-// their own rebuild for ever. Where a rebuild stops at such an event, by a new declaration, that
+// Neither the live generation nor one that is being built must have taken the event: it would
+// differ from its own rebuild for ever. A rebuild that is under way begins again from where it
+// was written last. Where a rebuild stops at such an event, by a new declaration, that
 // one is to take it, or to ignore it: a [View] by returning no keys.
 func (b *Book) SkipEvent(ctx context.Context, projection string, position int64, reason string) error {
 	switch err := checkText("reason", reason); {
@@ -207,9 +208,21 @@ func (b *Book) SkipEvent(ctx context.Context, projection string, position int64,
 		case position <= live.Position:
 			return alreadyTaken(live, position)
 		}
-		live.Runner = UUID{} // who works on it must not take the event meanwhile, and has to look again
-		if err := put(ctx, tx, live); err != nil {
+		list, err := tx.Checkpoints(ctx, projection)
+		if err != nil {
 			return err
+		}
+		for _, c := range list {
+			switch {
+			case c.State != GenerationLive && c.State != GenerationBuilding:
+				continue
+			case position <= c.Position: // it is being built, and will be live
+				return alreadyTaken(c, position)
+			}
+			c.Runner = UUID{} // who works on it must not take the event meanwhile, and has to look again
+			if err := put(ctx, tx, c); err != nil {
+				return err
+			}
 		}
 		return tx.PutSkip(ctx, Skip{Projection: projection, Position: position, Reason: reason})
 	})
