@@ -16,13 +16,13 @@ func needs(names ...string) cobra.PositionalArgs {
 			return nil
 		}
 		if len(names) == 0 {
-			return fmt.Errorf("%s takes no arguments, got %q: run daybank %s --help", cmd.Name(), args[0], cmd.Name())
+			return fmt.Errorf("%s takes no arguments, got %q: run %s --help", cmd.Name(), args[0], cmd.CommandPath())
 		}
 		number := fmt.Sprintf("%d arguments", len(args))
 		if len(args) == 1 {
 			number = "1 argument"
 		}
-		return fmt.Errorf("%s needs %s, got %s: run daybank %s --help", cmd.Name(), strings.Join(names, " "), number, cmd.Name())
+		return fmt.Errorf("%s needs %s, got %s: run %s --help", cmd.Name(), strings.Join(names, " "), number, cmd.CommandPath())
 	}
 }
 
@@ -58,7 +58,7 @@ func explainFlagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		if short := unknown.GetSpecifiedShortnames(); short != "" && strings.ContainsRune("0123456789.", rune(short[0])) {
-			return fmt.Errorf("%q: an amount has no sign: run daybank %s --help", "-"+shorten(short), cmd.Name())
+			return fmt.Errorf("%q: an amount has no sign: run %s --help", "-"+shorten(short), cmd.CommandPath())
 		}
 	}
 	return fmt.Errorf("%w: run %s --help", err, cmd.CommandPath())
