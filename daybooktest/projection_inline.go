@@ -211,8 +211,8 @@ func databaseRefuses(s *scene) {
 		},
 	}
 	books := [2]*daybook.Book{s.open(0, daybook.Inline{view}), s.open(1, daybook.Inline{view})}
+	table := s.statusOf(view.Name).Table
 	err := s.driver.Transact(s.Context(), s.id, false, func(ctx context.Context, tx daybook.DriverTx) error {
-		table := s.statusOf(view.Name).Table
 		_, err := tx.SQL().ExecContext(ctx, `CREATE UNIQUE INDEX `+table+`_line ON `+table+` (line)`)
 		return err
 	})
