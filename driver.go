@@ -27,7 +27,7 @@ type Driver interface {
 	//
 	// In the same transaction it does what inline says, where anything is written. Where
 	// that is an error, it is returned and nothing is written. A row that the database refuses
-	// for what it is, is [ErrProjection].
+	// is a [*RefusedRowError].
 	Append(ctx context.Context, book BookID, batch []Append, inline InlineWork) ([]Outcome, error)
 
 	// Read returns the first q.Limit events that q selects, in q's order, all of

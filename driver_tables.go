@@ -49,6 +49,23 @@ func (e *MissingRowsError) Error() string {
 	return "the places of events decide on the rows they touch, and these are not loaded"
 }
 
+// RefusedRowError is what an engine returns where the database refuses a row for what it is:
+// a text too long for an index, or what a constraint says that somebody has added.
+type RefusedRowError struct {
+	// Table is the row's.
+	Table string
+	// Err is what the database says, with the table's name.
+	Err error
+}
+
+func (e *RefusedRowError) Error() string { return e.Err.Error() }
+
+// Is makes errors.Is(err, ErrProjection) true.
+func (e *RefusedRowError) Is(target error) bool { return target == ErrProjection }
+
+// Unwrap returns the cause.
+func (e *RefusedRowError) Unwrap() error { return e.Err }
+
 // TableKeys names rows of a table by the values of their key columns; each is there once.
 type TableKeys struct {
 	Table Table
@@ -275,6 +292,7 @@ type DriverTx interface {
 	Unpoint(ctx context.Context, name string) error
 	// LoadRows returns those of the rows that are there, in any order, with all columns.
 	LoadRows(ctx context.Context, keys TableKeys) ([][]any, error)
-	// WriteRows writes rows, and removes others, however many there are.
+	// WriteRows writes rows, and removes others, however many there are. A row that the
+	// database refuses is a [*RefusedRowError].
 	WriteRows(ctx context.Context, rows TableRows) error
 }

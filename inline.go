@@ -226,13 +226,14 @@ func (b *Book) handInline(ctx context.Context, batch []Append) ([]Outcome, error
 		if set == nil {
 			set = &inlineSet{}
 		}
-		work, written := set.work(b)
-		outcomes, err := b.driver.Append(ctx, b.id, batch, work)
+		work := set.batch(b)
+		outcomes, err := b.driver.Append(ctx, b.id, batch, work.work())
 		if err == nil {
-			written(outcomes)
+			work.written(outcomes)
+			return outcomes, nil
 		}
-		if err == nil || !errors.Is(err, ErrInlineChanged) || try == maxInlineTries {
-			return outcomes, err
+		if !errors.Is(err, ErrInlineChanged) || try == maxInlineTries {
+			return nil, work.blamed(err)
 		}
 		if err := b.loadInline(ctx); err != nil {
 			return nil, err
@@ -240,21 +241,39 @@ func (b *Book) handInline(ctx context.Context, batch []Append) ([]Outcome, error
 	}
 }
 
-// work is what the set does in the transaction of an append. When that has ended well, written
+// batch is what the set makes of one batch of appends.
+func (s *inlineSet) batch(b *Book) *inlineBatch {
+	return &inlineBatch{book: b, set: s, warm: s.warm.Swap(nil)}
+}
+
+// work is what is done in the transaction of the appends. When that has ended well, written
 // is to be called.
-func (s *inlineSet) work(b *Book) (work InlineWork, written func([]Outcome)) {
-	work.Revision = s.revision
-	if len(s.projections) == 0 {
-		return work, func([]Outcome) {}
+func (ib *inlineBatch) work() InlineWork {
+	work := InlineWork{Revision: ib.set.revision}
+	if len(ib.set.projections) == 0 {
+		return work
 	}
-	batch := &inlineBatch{book: b, set: s, warm: s.warm.Swap(nil)}
-	work.Keys, work.Before, work.Fold = batch.keys, batch.isBehind, batch.fold
-	for _, p := range s.projections {
+	work.Keys, work.Before, work.Fold = ib.keys, ib.isBehind, ib.fold
+	for _, p := range ib.set.projections {
 		if p.d.fold == nil {
-			work.Apply = batch.apply
+			work.Apply = ib.apply
 		}
 	}
-	return work, batch.written
+	return work
+}
+
+// blamed says of which projection a row is that the database has refused.
+func (ib *inlineBatch) blamed(err error) error {
+	var refused *RefusedRowError
+	if errors.Is(err, ErrUnclear) || !errors.As(err, &refused) {
+		return err
+	}
+	for _, p := range ib.set.projections {
+		if p.table.Name == refused.Table {
+			return &ProjectionError{Projection: p.d.name, Record: ib.last, Err: refused.Err}
+		}
+	}
+	return err
 }
 
 // inlineBatch is what the inline projections make of one batch of appends.

@@ -212,7 +212,12 @@ func writeRows(ctx context.Context, tx DriverTx, f folding) error {
 	if err != nil || len(rows.Rows)+len(rows.Dropped) == 0 {
 		return err
 	}
-	return tx.WriteRows(ctx, rows)
+	err = tx.WriteRows(ctx, rows)
+	var refused *RefusedRowError
+	if errors.As(err, &refused) {
+		err = &pageError{err}
+	}
+	return err
 }
 
 // save runs work and moves the checkpoint, in one transaction.

@@ -226,14 +226,18 @@ func databaseRefuses(s *scene) {
 			if alike {
 				line = fmt.Sprintf("round %d, once", round)
 			}
-			_, err := books[i%2].Append(s.Context(), entry(newAggregate(), daybook.NoEvents(), line))
+			e := entry(newAggregate(), daybook.NoEvents(), line)
+			_, err := books[i%2].Append(s.Context(), e)
 			switch {
 			case !alike && err != nil:
 				s.Errorf("round %d, caller %d: refused, although only others are: %v", round, i, err)
 			case alike && err == nil:
 				accepted.Add(1)
 			case alike:
-				s.refused("a row that the database refuses", err, daybook.ErrProjection)
+				failed, ok := refusedAs[*daybook.ProjectionError](s, "a row that the database refuses", err, daybook.ErrProjection)
+				if ok && (failed.Projection != view.Name || failed.Record.EventID != e.Events[0].ID) {
+					s.Errorf("round %d: it blames %s and %v", round, failed.Projection, failed.Record)
+				}
 			}
 		})
 		if n := accepted.Load(); n != 1 {

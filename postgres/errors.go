@@ -93,6 +93,24 @@ func changedMeanwhile(err error) bool {
 	return isTablesError(err) && errors.As(err, &refused) && strings.HasPrefix(refused.Code, "42")
 }
 
+// refusedRow is err, or a [daybook.RefusedRowError] where it is that, about the table or, where
+// that is not known, about the one that the server names.
+func refusedRow(table string, err error) error {
+	var refused *pgconn.PgError
+	var known *daybook.RefusedRowError
+	if errors.Is(err, daybook.ErrUnclear) || errors.As(err, &known) || !errors.As(err, &refused) {
+		return err
+	}
+	switch refused.Code[:2] {
+	case "22", "23", "54": // data exceptions, constraints, limits
+		if table == "" {
+			table = refused.TableName
+		}
+		return &daybook.RefusedRowError{Table: table, Err: err}
+	}
+	return err
+}
+
 // explain says what was being done and what can be done about err.
 func explain(doing string, err error) error {
 	var refused *pgconn.PgError

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/daybook-go/daybook"
@@ -120,23 +119,9 @@ func (a *appending) workAndCommit(ctx context.Context, rows []daybook.Recorded, 
 	queueCommit(&trip)
 	err := uncancelled(ctx, a.conn, func(ctx context.Context) error { return a.conn.SendBatch(ctx, &trip).Close() })
 	if err != nil {
-		return refusedRow(&tablesError{err: err})
+		return refusedRow("", &tablesError{err: err}) // by a constraint that is deferred
 	}
 	return nil
-}
-
-// refusedRow is err, and [daybook.ErrProjection] where the server refuses a row for what it
-// is: a text too long for an index, or what a constraint says that somebody has added.
-func refusedRow(err error) error {
-	var refused *pgconn.PgError
-	if errors.Is(err, daybook.ErrUnclear) || !errors.As(err, &refused) {
-		return err
-	}
-	switch refused.Code[:2] {
-	case "22", "23", "54": // data exceptions, constraints, limits
-		return fmt.Errorf("%w: %w", daybook.ErrProjection, err)
-	}
-	return err
 }
 
 // fold calls Fold, and again where it needs rows that nobody could know of before the events

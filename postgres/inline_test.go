@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -350,5 +351,45 @@ func TestInlineAppendsThatRace(t *testing.T) {
 	wantHead(t, conn, book, writers*each)
 	if got := counts(t, db, table)[aggregate.ID]; got != writers*each {
 		t.Errorf("the count is %d", got)
+	}
+}
+
+// A text that no index takes is blamed on its event, however the view is kept.
+func TestATextTooLongForAnIndex(t *testing.T) {
+	t.Parallel()
+	type texts struct {
+		Text string `db:",index"`
+	}
+	type said struct{ Text string }
+	view := &daybook.View[daybook.UUID, texts]{
+		Name: "texts", Keys: daybook.PerAggregate,
+		Evolve: func(_ texts, _ daybook.UUID, e daybook.ProjectedEvent) (texts, bool) {
+			return texts{e.Data.(said).Text}, false //nolint:forcetypeassert // or the test fails
+		},
+	}
+	db, _, _ := openBook(t)
+	registry := daybook.NewRegistry(daybook.Type[said]("Said"))
+	book, err := daybook.Open(t.Context(), db, "texts", registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var long strings.Builder // that is not to be compressed
+	for range 500 {
+		long.WriteString(daybook.NewUUID().String())
+	}
+	for _, text := range []string{"short", long.String(), "short again"} {
+		if _, err := book.Append(t.Context(), daybook.Entry{Aggregate: account(), Events: []daybook.Event{{Data: said{text}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, rebuildErr := book.Rebuild(t.Context(), view, daybook.RebuildOptions{})
+	if err := book.DropProjection(t.Context(), view); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{"Rebuild": rebuildErr, "CatchUp": book.CatchUp(t.Context(), view)} {
+		var failed *daybook.ProjectionError
+		if !errors.As(err, &failed) || failed.Projection != "texts" || failed.Record.Position != 2 || !strings.Contains(err.Error(), "index") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

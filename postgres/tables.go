@@ -63,12 +63,9 @@ func selectedSQL(columns []daybook.Column) string {
 
 // loadSQL: the rows of a table that have one of the keys $1 …, arrays.
 func loadSQL(t daybook.Table) string {
-	typed := list(t.Columns, func(i int, name string) string {
-		return `t.` + name + `::` + sqlTypes[t.Columns[i].Type] + ` AS ` + name
-	})
 	return ownMark + `SELECT ` + list(t.Columns, func(_ int, name string) string { return `found.` + name }) + `
 FROM ` + unnestSQL(t.Columns[:t.Key]) + `
-CROSS JOIN LATERAL ` + foundSQL(t, typed)
+CROSS JOIN LATERAL ` + foundSQL(t, selectedSQL(t.Columns))
 }
 
 // writeSQL writes rows, $1 … as arrays, to a table, over those with the same keys.
@@ -128,7 +125,7 @@ func queueWrite(trip *pgx.Batch, w daybook.TableRows) error {
 	}
 	done := func(results pgx.BatchResults) error {
 		_, err := results.Exec()
-		return tableError(w.Table.Name, err)
+		return refusedRow(w.Table.Name, tableError(w.Table.Name, err))
 	}
 	if len(w.Dropped) > 0 {
 		trip.Queue(dropRowsSQL(w.Table), dropped...).Fn = done

@@ -7,6 +7,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/daybook-go/daybook"
 )
 
 // explain adds what to do about an error of SQLite's, where that is not obvious.
@@ -29,6 +31,19 @@ func explain(err error) error {
 		return fmt.Errorf("the file cannot be opened: check that the directory exists and can be written to: %w", err)
 	case sqlite3.SQLITE_CORRUPT:
 		return fmt.Errorf("the file is damaged: restore it from a backup: %w", err)
+	}
+	return err
+}
+
+// refusedRow is err, or a [daybook.RefusedRowError] where it is that.
+func refusedRow(table string, err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG:
+		return &daybook.RefusedRowError{Table: table, Err: err}
 	}
 	return err
 }

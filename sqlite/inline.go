@@ -2,11 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
-	"fmt"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/daybook-go/daybook"
 )
@@ -31,7 +26,7 @@ func project(ctx context.Context, s *session, inline daybook.InlineWork, rows []
 		}
 		for _, w := range written {
 			if err := writeRows(ctx, s, w); err != nil {
-				return refusedRow(err)
+				return err
 			}
 		}
 	}
@@ -41,18 +36,4 @@ func project(ctx context.Context, s *session, inline daybook.InlineWork, rows []
 	tx := &handwritten{conn: s.conn}
 	defer tx.end()
 	return inline.Apply(ctx, tx, rows)
-}
-
-// refusedRow is err, and [daybook.ErrProjection] where SQLite refuses a row for what it is,
-// such as by a constraint that somebody has added.
-func refusedRow(err error) error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG:
-		return fmt.Errorf("%w: %w", daybook.ErrProjection, err)
-	}
-	return err
 }

@@ -255,7 +255,7 @@ func (s *session) eachRow(ctx context.Context, t daybook.Table, columns []dayboo
 			_, err = statement.ExecContext(ended, args...)
 		}
 		if err != nil {
-			return fmt.Errorf("table %s: %w", t.Name, err)
+			return refusedRow(t.Name, fmt.Errorf("table %s: %w", t.Name, err))
 		}
 	}
 	return nil
