@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/daybook-go/daybook"
@@ -350,5 +351,31 @@ func TestSkippingWhatIsBeingBuilt(t *testing.T) {
 	}
 	if _, err := book.Rebuild(t.Context(), newer, daybook.RebuildOptions{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whoever rebuilds meanwhile does not go live with what is to be left out.
+func TestSkippingWhileItIsRebuilt(t *testing.T) {
+	t.Parallel()
+	const events, skipped = 5_000, 4_500 // some chunks
+	book, _ := openTallied(t, newDriver(t))
+	if err := book.CatchUp(t.Context(), newTallies()); err != nil { // the live one has taken none of them
+		t.Fatal(err)
+	}
+	fillLong(t, book, events, func(int) any { return added{By: 1} })
+	skip := sync.OnceValue(func() error { return book.SkipEvent(t.Context(), "tallies", skipped, "by mistake") })
+	_, err := book.Rebuild(t.Context(), newTallies(), daybook.RebuildOptions{Progress: func(int64, int64) {
+		if err := skip(); err != nil {
+			t.Error(err)
+		}
+	}})
+	if !errors.Is(err, daybook.ErrProjectionBusy) {
+		t.Fatalf("the rebuild that was under way: %v", err)
+	}
+	if _, err := book.Rebuild(t.Context(), newTallies(), daybook.RebuildOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if row, _, err := newTallies().Get(t.Context(), book, counterID(0).ID); err != nil || row.Sum != events-1 {
+		t.Errorf("the row is %+v, %v, want it without one of %d events", row, err, events)
 	}
 }

@@ -184,9 +184,10 @@ func liveIn(ctx context.Context, tx DriverTx, name string) (live Checkpoint, sta
 // name.
 //
 // Neither the live generation nor one that is being built must have taken the event: it would
-// differ from its own rebuild for ever. A rebuild that is under way begins again from where it
-// was written last. Where a rebuild stops at such an event, by a new declaration, that
-// one is to take it, or to ignore it: a [View] by returning no keys.
+// differ from its own rebuild for ever. A rebuild that is under way ends with
+// [ErrProjectionBusy], and the next one takes it up where it was written last. Where a
+// rebuild stops at such an event, by a new declaration, that one is to take it, or to ignore
+// it: a [View] by returning no keys.
 func (b *Book) SkipEvent(ctx context.Context, projection string, position int64, reason string) error {
 	switch err := checkText("reason", reason); {
 	case err != nil:
@@ -205,8 +206,6 @@ func (b *Book) SkipEvent(ctx context.Context, projection string, position int64,
 			return invalid("projection "+projection, "is inline: an event that it cannot take is not recorded, so there is none to pass over. "+newIgnores)
 		case position > state.Position:
 			return &NotThereError{What: "position", Asked: position, Last: state.Position, Subject: "book " + b.name}
-		case position <= live.Position:
-			return alreadyTaken(live, position)
 		}
 		list, err := tx.Checkpoints(ctx, projection)
 		if err != nil {
@@ -216,7 +215,7 @@ func (b *Book) SkipEvent(ctx context.Context, projection string, position int64,
 			switch {
 			case c.State != GenerationLive && c.State != GenerationBuilding:
 				continue
-			case position <= c.Position: // it is being built, and will be live
+			case position <= c.Position:
 				return alreadyTaken(c, position)
 			}
 			c.Runner = UUID{} // who works on it must not take the event meanwhile, and has to look again
