@@ -87,7 +87,7 @@ func TestPlainPayloadsHoldNothingRefused(t *testing.T) {
 			return
 		}
 		plain++
-		if err := checkTokens("payload", payload); err != nil {
+		if err := checkTokens("payload", payload, true); err != nil {
 			t.Errorf("%s is plain, and %v", payload, err)
 		}
 	})

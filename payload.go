@@ -50,11 +50,12 @@ func checkIJSON(payload []byte) error {
 	if isPlain(payload) {
 		return nil
 	}
-	return checkTokens("payload", payload)
+	return checkTokens("payload", payload, true)
 }
 
-// checkTokens is checkIJSON for any value, by its tokens. field names it.
-func checkTokens(field string, payload []byte) error {
+// checkTokens is checkIJSON for any value, by its tokens. field names it; numbers says that
+// they must be exact for every reader, and not only for the program that has written them.
+func checkTokens(field string, payload []byte, numbers bool) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(payload))
 	for {
 		token, err := decoder.ReadToken()
@@ -63,7 +64,7 @@ func checkTokens(field string, payload []byte) error {
 			return nil
 		case err != nil:
 			return invalid(field, "%v", err)
-		case token.Kind() == '0':
+		case token.Kind() == '0' && numbers:
 			if number := token.String(); !exactNumber(number) {
 				return invalid(field+string(decoder.StackPointer()), "the number %s cannot be kept exactly by every reader of JSON: stay within ±(2^53−1) or use a string", number)
 			}

@@ -44,7 +44,7 @@ func keepable[S any](state S) (text []byte, hash [sha256.Size]byte, err error) {
 	if err != nil {
 		return nil, hash, err
 	}
-	if err := checkTokens("state", plain); err != nil {
+	if err := checkTokens("state", plain, true); err != nil {
 		return nil, hash, err
 	}
 	if len(plain) > MaxStateBytes {

@@ -3,9 +3,7 @@ package daybook
 import (
 	"bytes"
 	"encoding"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"reflect"
 	"slices"
@@ -14,7 +12,6 @@ import (
 	"unicode"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // viewShape is how the keys and rows of a view are kept in columns.
@@ -283,7 +280,10 @@ func jsonColumn(t reflect.Type, place string) (viewColumn, error) {
 			if err != nil {
 				return nil, invalid(place, "%v", err)
 			}
-			return text, checkNoNull(place, text)
+			if bytes.Contains(text, []byte(`\u0000`)) { // it may be a '\\' before "u0000"
+				err = checkTokens(place, text, false)
+			}
+			return text, err
 		},
 		in: func(value any, v reflect.Value) error {
 			text, ok := value.([]byte)
@@ -293,24 +293,6 @@ func jsonColumn(t reflect.Type, place string) (viewColumn, error) {
 			return json.Unmarshal(text, v.Addr().Interface())
 		},
 	}, nil
-}
-
-// checkNoNull refuses JSON with U+0000 in a text, which PostgreSQL does not keep.
-func checkNoNull(place string, text []byte) error {
-	if !bytes.Contains(text, []byte(`\u0000`)) { // which is how it is written; it may be a '\\' before "u0000"
-		return nil
-	}
-	for decoder := jsontext.NewDecoder(bytes.NewReader(text)); ; {
-		token, err := decoder.ReadToken()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return invalid(place, "%v", err)
-		case token.Kind() == '"' && strings.Contains(token.String(), "\x00"):
-			return invalid(place+string(decoder.StackPointer()), "text may not contain U+0000, which cannot be stored")
-		}
-	}
 }
 
 func assign(value any, v reflect.Value) error {

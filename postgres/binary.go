@@ -66,7 +66,7 @@ var fields = [...]field{
 		if row.OccurredAt.IsZero() {
 			return buf, true, nil
 		}
-		return appendInt64(buf, row.OccurredAt.UnixMicro()-serverEpoch), false, nil
+		return appendTime(buf, row.OccurredAt), false, nil
 	}},
 	{pgtype.UUIDOID, func(buf []byte, row *daybook.Recorded, after map[daybook.UUID]daybook.UUID) ([]byte, bool, error) {
 		id, rests := after[row.Aggregate.ID]
@@ -83,9 +83,6 @@ const (
 	// spares the buffer most of its growing.
 	eventRoom = 256
 )
-
-// serverEpoch is from when the server counts time, in microseconds.
-var serverEpoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 
 // columnsOf returns the columns of rows, as the last parameters of appendSQL.
 func columnsOf(rows []daybook.Recorded, after map[daybook.UUID]daybook.UUID) []any {
@@ -117,16 +114,22 @@ func (c column) encode(buf []byte) (out []byte, err error) {
 		if err != nil {
 			return nil, err
 		}
-		length := uint32(null)
-		if isNull {
-			value = value[:at+4]
-		} else {
-			length = uint32(len(value) - at - 4) //nolint:gosec // an append is far below 4 GiB
-		}
-		binary.BigEndian.PutUint32(value[at:], length)
-		buf = value
+		buf = endElement(value, at, isNull)
 	}
 	return buf, nil
+}
+
+// endElement sets the length of the element of an array that begins at a place of buf and
+// ends with it, or makes it a null.
+func endElement(buf []byte, at int, isNull bool) []byte {
+	length := uint32(null)
+	if isNull {
+		buf = buf[:at+4]
+	} else {
+		length = uint32(len(buf) - at - 4) //nolint:gosec // an append, and a row, is far below 4 GiB
+	}
+	binary.BigEndian.PutUint32(buf[at:], length)
+	return buf
 }
 
 // appendArray appends what comes before the elements of an array, each of which has its length
@@ -145,6 +148,9 @@ type encoded []byte
 func (e encoded) encode(buf []byte) ([]byte, error) { return append(buf, e...), nil } //nolint:unparam // as an encoder
 
 func appendInt64(buf []byte, n int64) []byte { return binary.BigEndian.AppendUint64(buf, uint64(n)) } //nolint:gosec // the same bits
+
+// appendTime appends what instant reads.
+func appendTime(buf []byte, t time.Time) []byte { return appendInt64(buf, t.UnixMicro()-epoch) }
 
 func appendInt32(buf []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(buf, uint32(n)) //nolint:gosec // counts, and what was checked

@@ -80,27 +80,23 @@ const valueRoom = 24
 func arrayOf(column daybook.Column, rows [][]any, at int) (encoded, error) {
 	array := appendArray(make([]byte, 0, (len(rows)+1)*valueRoom), elements[column.Type], len(rows))
 	for _, row := range rows {
-		start := len(array)
-		array = append(array, 0, 0, 0, 0)
-		length := uint32(null)
 		if err := number(column.Name, row[at]); err != nil {
 			return nil, err
 		}
-		if row[at] != nil {
-			value, ok := appendValue(array, column.Type, row[at])
-			if !ok {
-				return nil, fmt.Errorf("column %s: the value is a %T, which a column of %s does not take", column.Name, row[at], sqlTypes[column.Type])
-			}
-			array, length = value, uint32(len(value)-start-4) //nolint:gosec // rows are far below 4 GiB
+		value, ok := appendValue(append(array, 0, 0, 0, 0), column.Type, row[at])
+		if !ok {
+			return nil, fmt.Errorf("column %s: the value is a %T, which a column of %s does not take", column.Name, row[at], sqlTypes[column.Type])
 		}
-		binary.BigEndian.PutUint32(array[start:], length)
+		array = endElement(value, len(array), row[at] == nil)
 	}
 	return array, nil
 }
 
-// appendValue appends what valueOf reads.
+// appendValue appends what valueOf reads, and nothing for a null.
 func appendValue(buf []byte, columnType daybook.ColumnType, value any) (out []byte, ok bool) {
 	switch v := value.(type) {
+	case nil:
+		return buf, true
 	case string:
 		return append(buf, v...), columnType == daybook.TextColumn
 	case int64:
@@ -115,7 +111,7 @@ func appendValue(buf []byte, columnType daybook.ColumnType, value any) (out []by
 	case daybook.UUID:
 		return append(buf, v[:]...), columnType == daybook.UUIDColumn
 	case time.Time:
-		return appendInt64(buf, v.UnixMicro()-serverEpoch), columnType == daybook.TimeColumn
+		return appendTime(buf, v), columnType == daybook.TimeColumn
 	case []byte:
 		return append(append(buf, jsonbVersion), v...), columnType == daybook.JSONColumn
 	}

@@ -239,12 +239,12 @@ func integer(raw []byte) int64 {
 	return int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // the column's type
 }
 
-// epoch is what PostgreSQL counts microseconds from.
-var epoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+// epoch is what PostgreSQL counts microseconds from, in those of Go.
+var epoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 
 // instant does not go through time.Duration, which ends after 292 years.
 func instant(raw []byte) time.Time {
-	return time.UnixMicro(epoch.UnixMicro() + integer(raw)).UTC()
+	return time.UnixMicro(epoch + integer(raw)).UTC()
 }
 
 func setString(s *string, raw []byte) {
