@@ -18,6 +18,18 @@ type Check interface {
 	Begin(ctx context.Context, p *Pass) (Look, error)
 }
 
+// SkippedCheck is a check of that name which looks at nothing, and says why.
+func SkippedCheck(name, reason string) Check { return skippedCheck{name, reason} }
+
+type skippedCheck struct{ name, reason string }
+
+func (c skippedCheck) Name() string { return c.name }
+
+func (c skippedCheck) Begin(_ context.Context, p *Pass) (Look, error) {
+	p.Skip("%s", c.reason)
+	return nil, nil
+}
+
 // Look looks at the events of one pass, on one goroutine.
 type Look interface {
 	// Event is called for every event of the book up to the position that is verified,

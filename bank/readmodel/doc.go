@@ -22,21 +22,35 @@ import (
 	"github.com/daybook-go/daybook/bank"
 )
 
+// views are all of them. What is inline comes first.
+var views = []struct {
+	name      string
+	version   int
+	projector daybook.Projector
+	check     func(*daybook.Book) (daybook.Check, error)
+}{
+	{Balances.Name, Balances.Version, Balances, Balances.Check},
+	{Daily.Name, Daily.Version, Daily, Daily.Check},
+	{Transfers.Name, Transfers.Version, Transfers, Transfers.Check},
+}
+
 // Behind returns the views that are to run behind the book, for [daybook.Book.Run].
 func Behind() []daybook.Projector { return []daybook.Projector{Daily, Transfers} }
 
 // Names returns the names of all views of this package.
-func Names() []string { return []string{Balances.Name, Daily.Name, Transfers.Name} }
+func Names() (names []string) {
+	for _, v := range views {
+		names = append(names, v.name)
+	}
+	return names
+}
 
 // Named returns the view of a name, or nil where there is none.
 func Named(name string) daybook.Projector {
-	switch name {
-	case Balances.Name:
-		return Balances
-	case Daily.Name:
-		return Daily
-	case Transfers.Name:
-		return Transfers
+	for _, v := range views {
+		if v.name == name {
+			return v.projector
+		}
 	}
 	return nil
 }
@@ -44,50 +58,33 @@ func Named(name string) daybook.Projector {
 // Version is which version of a view this package makes, as in [daybook.Checkpoint]; 0 where
 // there is no view of that name.
 func Version(name string) int64 {
-	switch name {
-	case Balances.Name:
-		return int64(Balances.Version)
-	case Daily.Name:
-		return int64(Daily.Version)
-	case Transfers.Name:
-		return int64(Transfers.Version)
+	for _, v := range views {
+		if v.name == name {
+			return int64(v.version)
+		}
 	}
 	return 0
 }
 
 // Checks returns, for [daybook.Verify], a check of each view that it equals the replay. One
 // that the book does not know is not looked at, and the report says so.
-func Checks(ctx context.Context, book *daybook.Book) ([]daybook.Check, error) {
+func Checks(ctx context.Context, book *daybook.Book) (checks []daybook.Check, err error) {
 	list, err := book.Projections(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var checks []daybook.Check
-	for _, one := range []struct {
-		name  string
-		check func(*daybook.Book) (daybook.Check, error)
-	}{{Balances.Name, Balances.Check}, {Daily.Name, Daily.Check}, {Transfers.Name, Transfers.Check}} {
-		check := daybook.Check(unknown(one.name))
+	for _, v := range views {
+		check := daybook.SkippedCheck(v.name, "the book has no such read model")
 		if slices.ContainsFunc(list, func(s daybook.ProjectionStatus) bool {
-			return s.Projection == one.name && s.State == daybook.GenerationLive
+			return s.Projection == v.name && s.State == daybook.GenerationLive
 		}) {
-			if check, err = one.check(book); err != nil {
+			if check, err = v.check(book); err != nil {
 				return nil, err
 			}
 		}
 		checks = append(checks, check)
 	}
 	return checks, nil
-}
-
-// unknown is the check of a view that the book does not know.
-type unknown string
-
-func (u unknown) Name() string { return string(u) }
-
-func (u unknown) Begin(_ context.Context, p *daybook.Pass) (daybook.Look, error) {
-	p.Skip("the book has no such read model")
-	return nil, nil
 }
 
 // ofAccount returns the event where it is about an account.

@@ -252,6 +252,29 @@ func TestBalancesOfANewerDaybank(t *testing.T) {
 	}
 }
 
+// The same where the newer one has made it by a rebuild, before any write.
+func TestBalancesThatANewerDaybankHasRebuilt(t *testing.T) {
+	t.Parallel()
+	for name, empty := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := empty(t, t.TempDir())
+			plainBook(t, db, 5)
+			if _, err := openBookWith(t, db).Rebuild(t.Context(), newerBalances(), daybook.RebuildOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			wantReadModels(t, db, "balances 1 live")
+			got := cli(t, db, "deposit", "alice", "5")
+			if got.code != exitError || !strings.Contains(got.stderr, "the read model balances of book main is of another daybank") || !strings.Contains(got.stderr, "daybank pause balances lets others write without it") {
+				t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
+			}
+			must(t, db, "pause", "balances")
+			must(t, db, "deposit", "alice", "5")
+			wantReadModels(t, db, "balances 1 live paused")
+		})
+	}
+}
+
 // What only reads answers from the events where somebody has removed the table.
 func TestReadingWithoutTheTable(t *testing.T) {
 	t.Parallel()

@@ -102,11 +102,13 @@ func (a *app) dryRun(ctx context.Context, book *daybook.Book, names []string) er
 	if err != nil {
 		return err
 	}
+	list, err := book.Projections(ctx)
+	if err != nil {
+		return err
+	}
 	for _, name := range names {
-		live, found, err := liveGeneration(ctx, book, name)
+		live, found := liveAmong(list, name)
 		switch {
-		case err != nil:
-			return err
 		case !found:
 			return notMade(a.book, name)
 		case live.Lag > 0:

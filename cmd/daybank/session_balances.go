@@ -78,6 +78,12 @@ func (a *app) explainInline(ctx context.Context, s *session, err error) error {
 			names = append(names, status.Projection)
 		}
 	}
+	if len(names) == 0 { // balances comes behind, as by a rebuild before the first write
+		return &hintError{
+			&subjectError{err, fmt.Sprintf("the read model balances of book %s is of another daybank, and this one cannot keep it with its writes", a.book)},
+			"use that daybank, which may be a newer one; or daybank pause balances lets others write without it",
+		}
+	}
 	return &hintError{
 		&subjectError{err, fmt.Sprintf("every write to book %s keeps %s, in another way than this daybank can", a.book, strings.Join(names, ", "))},
 		"use the program that has made it, which may be a newer daybank (daybank projections shows the version); or daybank pause NAME lets others write without it",

@@ -131,8 +131,8 @@ func newerBalances() *daybook.View[daybook.UUID, readmodel.Balance] {
 	}
 }
 
-// openBookWith opens the book as a program does that has a view inline.
-func openBookWith(t *testing.T, db string, view daybook.Projector) *daybook.Book {
+// openBookWith opens the book as a program does that has views inline.
+func openBookWith(t *testing.T, db string, inline ...daybook.Projector) *daybook.Book {
 	t.Helper()
 	to, _ := parseDSN(db)
 	driver, err := to.open(t.Context(), false)
@@ -140,7 +140,7 @@ func openBookWith(t *testing.T, db string, view daybook.Projector) *daybook.Book
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = driver.Close() })
-	book, err := daybook.Open(t.Context(), driver, "main", bank.Events, daybook.Inline{view})
+	book, err := daybook.Open(t.Context(), driver, "main", bank.Events, daybook.Inline(inline))
 	if err != nil {
 		t.Fatal(err)
 	}
