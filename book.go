@@ -16,7 +16,7 @@ type Book struct {
 	id        BookID
 	name      string
 	registry  *Registry
-	committer committer
+	committer *committer
 	bell      bell
 	declared  []*declaration // inline projections
 	inline    atomic.Pointer[inlineSet]
@@ -42,7 +42,7 @@ func Open(ctx context.Context, driver Driver, name string, registry *Registry, o
 		return nil, fmt.Errorf("daybook: open book %s: %w", name, err)
 	}
 	b := &Book{driver: driver, id: id, name: name, registry: registry}
-	b.committer.hand = b.hand
+	b.committer = newCommitter(b.hand)
 	for _, option := range options {
 		if err := option.setBook(b); err != nil {
 			return nil, err
@@ -118,8 +118,8 @@ func (b *Book) outcome(ctx context.Context, own *call) (Outcome, error) {
 // hand gives a batch to the engine, and wakes those who wait for what it holds. Where an
 // inline projection refuses a batch, its halves are tried, down to the append that is to
 // blame: that one is refused, and the others are not.
-func (b *Book) hand(ctx context.Context, batch []Append) ([]Outcome, error) {
-	outcomes, err := b.handInline(ctx, batch)
+func (b *Book) hand(ctx context.Context, batch []Append, next func()) ([]Outcome, error) {
+	outcomes, err := b.handInline(ctx, batch, next)
 	if errors.Is(err, ErrProjection) {
 		if len(batch) == 1 {
 			return []Outcome{{Err: err}}, nil
@@ -132,13 +132,21 @@ func (b *Book) hand(ctx context.Context, batch []Append) ([]Outcome, error) {
 	return outcomes, err
 }
 
+// appendBatch hands a batch to the engine, ahead of the next one where both sides can.
+func (b *Book) appendBatch(ctx context.Context, batch []Append, inline InlineWork, next func()) ([]Outcome, error) {
+	if ahead, ok := b.driver.(Pipeliner); ok && next != nil {
+		return ahead.AppendAhead(ctx, b.id, batch, inline.Revision, next)
+	}
+	return b.driver.Append(ctx, b.id, batch, inline)
+}
+
 func (b *Book) handHalves(ctx context.Context, batch []Append) ([]Outcome, error) {
 	half := len(batch) / 2
-	outcomes, err := b.hand(ctx, batch[:half])
+	outcomes, err := b.hand(ctx, batch[:half], nil)
 	if err != nil {
 		return nil, err
 	}
-	others, err := b.hand(ctx, batch[half:])
+	others, err := b.hand(ctx, batch[half:], nil)
 	if errors.Is(err, ErrUnclear) {
 		return nil, err // to settle it is to hand in all of it again, and these are answered with their originals
 	}

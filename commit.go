@@ -21,6 +21,12 @@ const (
 	// batch. Those whose appends have just been answered come back with the next
 	// ones; without waiting for them, callers split into two halves that take turns.
 	gatherYields = 4
+	// aheadBatches is how many batches may be under way in an engine that takes the next
+	// one before it has answered the one before.
+	aheadBatches = 2
+	// aheadAppends is from how many appends on a batch is worth the next one's going ahead:
+	// halves of fewer cost the engine more than the program's time that they hide.
+	aheadAppends = 16
 	// settleFor bounds the attempts to find out what became of a commit.
 	settleFor = 10 * time.Minute
 	// partingTime is how long a caller whose context has ended waits for the answer
@@ -36,13 +42,27 @@ const (
 // be woken by it would cost a third of what the program spends on an append. Where others
 // have come, a goroutine takes batch after batch and ends with the line: those in a batch
 // leave one by one, and nothing runs for an idle book.
+//
+// An engine that is a round trip away takes a second batch while it is at the first one:
+// half of the callers are answered and come back while it is at the other half.
 type committer struct {
-	hand func(context.Context, []Append) ([]Outcome, error)
+	hand  handing
+	slots chan struct{} // holds a token for each batch under way
 
 	mu      sync.Mutex
 	line    []*call
 	leading bool
-	size    int // the appends of the last batch
+	size    int  // the appends of the last batch
+	flying  int  // the appends of those under way
+	ahead   bool // the engine has let the next batch come ahead, last time it could
+}
+
+// handing gives a batch to the engine. Where next is not nil, it calls it, at most once, when
+// the next batch may come.
+type handing func(ctx context.Context, batch []Append, next func()) ([]Outcome, error)
+
+func newCommitter(hand handing) *committer {
+	return &committer{hand: hand, slots: make(chan struct{}, aheadBatches)}
 }
 
 // call is an append that waits for its outcome.
@@ -135,7 +155,7 @@ func (c *committer) begin(own *call) {
 			go c.lead()
 		}
 	}()
-	c.deliver(b)
+	c.deliver(b, nil)
 }
 
 // alone makes a batch of a call that has the line for itself, as the last one had, and
@@ -147,6 +167,7 @@ func (c *committer) alone(own *call) *batch {
 		return nil
 	}
 	c.line, c.size = nil, 1
+	c.flying++
 	own.batch = &batch{calls: []*call{own}, appends: []Append{own.append.Append}, ctx: own.ctx, cancel: func() {}, callers: 1}
 	return own.batch
 }
@@ -176,23 +197,46 @@ func (c *committer) leave(own *call) (inLine bool) {
 	return false
 }
 
-// lead takes batches to the engine until the line is empty.
+// lead takes batches to the engine until the line is empty, or another goroutine does.
 func (c *committer) lead() {
-	for {
-		for range gatherYields {
-			runtime.Gosched()
-		}
-		b := c.next()
-		if b == nil {
-			return
-		}
-		c.deliver(b)
+	for leading := true; leading; {
+		leading = c.leadOne()
 	}
 }
 
+// leadOne takes a batch to the engine, and reports whether to go on. Those who are answered
+// wake up before a batch may take this one's place.
+func (c *committer) leadOne() (leading bool) {
+	c.slots <- struct{}{}
+	defer func() { <-c.slots }()
+	for range gatherYields {
+		runtime.Gosched()
+	}
+	b := c.next()
+	if b == nil {
+		return false
+	}
+	if len(b.calls) < aheadAppends {
+		c.deliver(b, nil)
+		return true
+	}
+	leading = true
+	c.deliver(b, func() {
+		leading = false
+		go c.lead()
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = !leading
+	return leading
+}
+
 // deliver takes a batch to the engine, and its outcomes back.
-func (c *committer) deliver(b *batch) {
-	outcomes, err := c.hand(b.ctx, b.appends)
+func (c *committer) deliver(b *batch, next func()) {
+	outcomes, err := c.hand(b.ctx, b.appends, next)
+	c.mu.Lock()
+	c.flying -= len(b.calls)
+	c.mu.Unlock()
 	if errors.Is(err, ErrUnclear) {
 		b.trouble.Store(&err)
 		go c.settle(b) // those in line need not wait for that
@@ -201,7 +245,8 @@ func (c *committer) deliver(b *batch) {
 	b.answer(outcomes, err)
 }
 
-// next makes a batch of those at the head of the line. When nobody is there, it
+// next makes a batch of those at the head of the line: of all, or where batches go ahead
+// of half of the callers at most, those under way included. When nobody is there, it
 // returns nil, and there is no leader from then on.
 func (c *committer) next() *batch {
 	c.mu.Lock()
@@ -211,8 +256,12 @@ func (c *committer) next() *batch {
 		total.events, total.bytes = total.events+own.append.events, total.bytes+own.append.bytes
 		return total.events <= MaxEventsPerAppend && total.bytes <= MaxAppendBytes
 	}
+	most := min(len(c.line), maxBatchAppends)
+	if half := (len(c.line) + c.flying + 1) / 2; c.ahead && half >= aheadAppends {
+		most = min(most, half)
+	}
 	n := 0
-	for n < min(len(c.line), maxBatchAppends) && fits(c.line[n]) {
+	for n < most && fits(c.line[n]) {
 		n++
 	}
 	if n == 0 {
@@ -220,6 +269,7 @@ func (c *committer) next() *batch {
 		return nil
 	}
 	c.size = n
+	c.flying += n
 	b := &batch{calls: c.line[:n:n], callers: n, appends: make([]Append, n)}
 	c.line = c.line[n:]
 	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(b.calls[0].ctx))
@@ -236,7 +286,7 @@ func (c *committer) settle(b *batch) {
 	ctx, cancel := context.WithTimeout(b.ctx, settleFor) // one attempt may take long
 	defer cancel()
 	outcomes, err := backoff.Retry(ctx, func() ([]Outcome, error) {
-		outcomes, err := c.hand(ctx, b.appends)
+		outcomes, err := c.hand(ctx, b.appends, nil)
 		if err != nil {
 			b.trouble.Store(&err)
 		}

@@ -95,6 +95,18 @@ type Driver interface {
 	Close() error
 }
 
+// Pipeliner is a [Driver] that takes a batch of appends before it has answered the one
+// before, because it is a round trip away. To be one is worth speed and nothing else.
+type Pipeliner interface {
+	Driver
+
+	// AppendAhead is Append for a book without inline projections, whose revision is given.
+	// It calls next, at most once and before it returns, where the next batch may be handed
+	// in from then on: that one is settled behind this one, unless this one does not succeed
+	// at first. A cancelled ctx does not make it return before those ahead have been answered.
+	AppendAhead(ctx context.Context, book BookID, batch []Append, revision int64, next func()) ([]Outcome, error)
+}
+
 // BookID is an engine's number for a book. Every key and predicate starts with it.
 type BookID int64
 

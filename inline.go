@@ -213,8 +213,9 @@ func (b *Book) withoutInline(at Checkpoint, why string) error {
 // have changed meanwhile.
 const maxInlineTries = 10
 
-// handInline gives a batch to the engine, with what the inline projections make of it.
-func (b *Book) handInline(ctx context.Context, batch []Append) ([]Outcome, error) {
+// handInline gives a batch to the engine, with what the inline projections make of it: these
+// rest on the batch before, so the next one does not go ahead.
+func (b *Book) handInline(ctx context.Context, batch []Append, next func()) ([]Outcome, error) {
 	for try := 1; ; try++ {
 		set := b.inline.Load()
 		if set == nil && len(b.declared) > 0 { // they were not as declared when the book was opened
@@ -226,8 +227,11 @@ func (b *Book) handInline(ctx context.Context, batch []Append) ([]Outcome, error
 		if set == nil {
 			set = &inlineSet{}
 		}
+		if len(set.projections) > 0 || try > 1 {
+			next = nil
+		}
 		work := set.batch(b)
-		outcomes, err := b.driver.Append(ctx, b.id, batch, work.work())
+		outcomes, err := b.appendBatch(ctx, batch, work.work(), next)
 		if err == nil {
 			work.written(outcomes)
 			return outcomes, nil

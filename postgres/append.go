@@ -151,22 +151,30 @@ func (a *appending) settle(ctx context.Context, batch []daybook.Append) ([]daybo
 // for the head; when ctx ends, the server is asked to give up, and what it answers
 // holds.
 func (a *appending) guess(ctx context.Context, plan *daybook.Placement) ([]daybook.Outcome, error) {
-	sql, params, err := guessParams(a.book, a.inline.Revision, plan)
-	if err == nil {
-		err = ctx.Err()
+	message := newGuessMessage
+	if len(plan.Rows) == 1 {
+		message = newGuessOfOne
 	}
+	m, err := message(a.book, a.inline.Revision, plan)
 	if err != nil {
 		return nil, err
 	}
-	var place place
+	defer m.free()
+	if err := m.prepare(ctx, a.conn); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var placed place
 	err = uncancelled(ctx, a.conn, func(ctx context.Context) error {
-		return a.conn.QueryRow(ctx, sql, params...).Scan(&place.before, &place.recordedAt)
+		placed, err = m.exchange(ctx, a.conn)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	plan.Shift(place.before)
-	return plan.Outcomes(place.recordedAt.UTC()), nil
+	return placed.outcomes(plan), nil
 }
 
 // guessParams returns the statement that writes a guess, and its parameters.
@@ -219,6 +227,12 @@ func (a *appending) locked(ctx context.Context, batch []daybook.Append) ([]daybo
 type place struct {
 	before     int64
 	recordedAt time.Time
+}
+
+// outcomes are those of a guess that was written there.
+func (p place) outcomes(plan *daybook.Placement) []daybook.Outcome {
+	plan.Shift(p.before)
+	return plan.Outcomes(p.recordedAt.UTC())
 }
 
 func (p *place) scan(row pgx.Row) error { return row.Scan(&p.before, &p.recordedAt) }

@@ -33,6 +33,7 @@ type DB struct {
 	// sql lends connections of pool to hand-written SQL. It keeps none itself.
 	sql    *sql.DB
 	silent silence
+	ahead  lanes
 }
 
 var _ daybook.Driver = (*DB)(nil)

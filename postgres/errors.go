@@ -18,6 +18,7 @@ const (
 	codeSerialization = "40001"
 	codeDeadlock      = "40P01"
 	codeUnique        = "23505"
+	codeNotPrepared   = "26000"
 	codeLockTimeout   = "55P03"
 	codeTerminated    = "57P01"
 	codeWrongHead     = "ZD002"
@@ -143,6 +144,13 @@ func explain(doing string, err error) error {
 func lostToAnother(err error) bool {
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) && (refused.Code == codeSerialization || refused.Code == codeDeadlock)
+}
+
+// forgotten reports whether a session no longer has what was prepared in it: hand-written SQL
+// may have said DEALLOCATE ALL.
+func forgotten(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == codeNotPrepared
 }
 
 // endedAtOnce reports whether err is that a connection was ended by an administrator

@@ -393,3 +393,20 @@ func TestATextTooLongForAnIndex(t *testing.T) {
 		}
 	}
 }
+
+// bothWays runs a test with an append that is guessed and one that is not.
+func bothWays(t *testing.T, test func(t *testing.T, one func() daybook.Append)) {
+	t.Helper()
+	t.Run("guessed", func(t *testing.T) {
+		t.Parallel()
+		test(t, func() daybook.Append {
+			a := deposits(account(), 1)
+			a.Entries[0].Expected = daybook.NoEvents()
+			return a
+		})
+	})
+	t.Run("locked", func(t *testing.T) {
+		t.Parallel()
+		test(t, func() daybook.Append { return deposits(account(), 1) })
+	})
+}

@@ -127,6 +127,9 @@ func (db *DB) attempt(ctx context.Context, l *lease, work func(*lease) error) (l
 	if l.kept {
 		return false, false, err
 	}
+	if forgotten(err) && l.held() {
+		_ = l.conn.Close(ctx)
+	}
 	freed = err != nil && l.held() && db.silent.mayBreak(ctx, l.conn, err)
 	return l.closed() && ctx.Err() == nil && !endedByHand(err), freed, err
 }

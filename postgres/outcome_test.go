@@ -24,14 +24,55 @@ type result struct {
 	err      error
 }
 
-// appendAside appends in a goroutine; the channel gets what became of it.
-func appendAside(ctx context.Context, db *DB, book daybook.BookID, a daybook.Append) <-chan result {
+// way is one in which an append gets to the server.
+type way struct {
+	expected daybook.Expected
+	append   func(ctx context.Context, db *DB, book daybook.BookID, batch ...daybook.Append) ([]daybook.Outcome, error)
+}
+
+// one is an append that goes that way.
+func (w way) one() daybook.Append {
+	a := deposits(account(), 1)
+	a.Entries[0].Expected = w.expected
+	return a
+}
+
+// aside appends in a goroutine; the channel gets what became of it.
+func (w way) aside(ctx context.Context, db *DB, book daybook.BookID, batch ...daybook.Append) <-chan result {
 	done := make(chan result, 1)
 	go func() {
-		outcomes, err := db.Append(ctx, book, []daybook.Append{a}, daybook.InlineWork{})
+		outcomes, err := w.append(ctx, db, book, batch...)
 		done <- result{outcomes, err}
 	}()
 	return done
+}
+
+func appendNow(ctx context.Context, db *DB, book daybook.BookID, batch ...daybook.Append) ([]daybook.Outcome, error) {
+	return db.Append(ctx, book, batch, daybook.InlineWork{})
+}
+
+func appendAhead(ctx context.Context, db *DB, book daybook.BookID, batch ...daybook.Append) ([]daybook.Outcome, error) {
+	return db.AppendAhead(ctx, book, batch, 0, func() {})
+}
+
+// everyWay runs a test for each.
+func everyWay(t *testing.T, test func(t *testing.T, w way)) {
+	t.Helper()
+	for name, w := range map[string]way{
+		"guessed": {daybook.NoEvents(), appendNow},
+		"ahead":   {daybook.NoEvents(), appendAhead},
+		"locked":  {daybook.Any(), appendNow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, w)
+		})
+	}
+}
+
+// appendAside appends in a goroutine; the channel gets what became of it.
+func appendAside(ctx context.Context, db *DB, book daybook.BookID, a daybook.Append) <-chan result {
+	return way{append: appendNow}.aside(ctx, db, book, a)
 }
 
 // waitFor returns the pid of a session of daybook's of which condition is true.
@@ -53,23 +94,6 @@ func waitFor(t testing.TB, conn *pgx.Conn, condition string) int32 {
 
 const waitsForTheHead = `wait_event_type = 'Lock'`
 
-// bothWays runs a test with an append that is guessed and one that is not.
-func bothWays(t *testing.T, test func(t *testing.T, one func() daybook.Append)) {
-	t.Helper()
-	t.Run("guessed", func(t *testing.T) {
-		t.Parallel()
-		test(t, func() daybook.Append {
-			a := deposits(account(), 1)
-			a.Entries[0].Expected = daybook.NoEvents()
-			return a
-		})
-	})
-	t.Run("locked", func(t *testing.T) {
-		t.Parallel()
-		test(t, func() daybook.Append { return deposits(account(), 1) })
-	})
-}
-
 func lockHead(t testing.TB, conn *pgx.Conn, book daybook.BookID) {
 	t.Helper()
 	// In one message: in between, a client may be ended for its silence.
@@ -78,12 +102,12 @@ func lockHead(t testing.TB, conn *pgx.Conn, book daybook.BookID) {
 
 func TestCancelledWhileWaiting(t *testing.T) {
 	t.Parallel()
-	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+	everyWay(t, func(t *testing.T, w way) {
 		t.Helper()
 		db, book, conn := openBook(t)
 		lockHead(t, conn, book)
 		ctx, cancel := context.WithCancel(t.Context())
-		done := appendAside(ctx, db, book, one())
+		done := w.aside(ctx, db, book, w.one())
 		waitFor(t, conn, waitsForTheHead)
 		cancel()
 		if got := <-done; !errors.Is(got.err, context.Canceled) || errors.Is(got.err, daybook.ErrUnclear) {
@@ -91,7 +115,7 @@ func TestCancelledWhileWaiting(t *testing.T) {
 		}
 		exec(t, conn, `COMMIT`)
 		wantHead(t, conn, book, 0)
-		appendOne(t, db, book, one())
+		appendOne(t, db, book, w.one())
 		wantHead(t, conn, book, 1)
 	})
 }
@@ -100,7 +124,7 @@ func TestCancelledWhileWaiting(t *testing.T) {
 // context has ended.
 func TestCancelledWhileTheServerIsSilent(t *testing.T) {
 	t.Parallel()
-	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+	everyWay(t, func(t *testing.T, w way) {
 		t.Helper()
 		dsn := pgtest.Start(t).DSN() // all that share a server wait for a session that stands still
 		if err := Migrate(t.Context(), dsn); err != nil {
@@ -109,7 +133,7 @@ func TestCancelledWhileTheServerIsSilent(t *testing.T) {
 		db, book, conn := openBookAt(t, dsn)
 		atInsert(t, conn, `PERFORM pg_sleep(30)`)
 		ctx, cancel := context.WithCancel(t.Context())
-		done := appendAside(ctx, db, book, one())
+		done := w.aside(ctx, db, book, w.one())
 		process, err := os.FindProcess(int(waitFor(t, conn, `wait_event = 'PgSleep'`)))
 		if err != nil {
 			t.Fatal(err)
@@ -142,12 +166,12 @@ func atInsert(t testing.TB, conn *pgx.Conn, statement string) {
 
 func TestCancelledWhileCommitting(t *testing.T) {
 	t.Parallel()
-	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+	everyWay(t, func(t *testing.T, w way) {
 		t.Helper()
 		db, book, conn := openBook(t)
 		atInsert(t, conn, `PERFORM pg_sleep(30)`)
 		ctx, cancel := context.WithCancel(t.Context())
-		done := appendAside(ctx, db, book, one())
+		done := w.aside(ctx, db, book, w.one())
 		waitFor(t, conn, `wait_event = 'PgSleep'`)
 		cancel()
 		if got := <-done; !errors.Is(got.err, context.Canceled) || errors.Is(got.err, daybook.ErrUnclear) {
@@ -159,11 +183,11 @@ func TestCancelledWhileCommitting(t *testing.T) {
 
 func TestErrorWhileCommitting(t *testing.T) {
 	t.Parallel()
-	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+	everyWay(t, func(t *testing.T, w way) {
 		t.Helper()
 		db, book, conn := openBook(t)
 		atInsert(t, conn, `RAISE 'the disk is full' USING ERRCODE = '53100'`)
-		_, err := db.Append(t.Context(), book, []daybook.Append{one()}, daybook.InlineWork{})
+		_, err := w.append(t.Context(), db, book, w.one())
 		if err == nil || errors.Is(err, daybook.ErrUnclear) || !strings.Contains(err.Error(), "make room") {
 			t.Errorf("error is %v", err)
 		}
@@ -189,18 +213,18 @@ func TestLostWhileWaiting(t *testing.T) {
 
 func TestLostWhileWriting(t *testing.T) {
 	t.Parallel()
-	bothWays(t, func(t *testing.T, one func() daybook.Append) {
+	everyWay(t, func(t *testing.T, w way) {
 		t.Helper()
 		db, book, conn := openBook(t)
 		atInsert(t, conn, `PERFORM pg_terminate_backend(pg_backend_pid())`)
-		a := one()
-		_, err := db.Append(t.Context(), book, []daybook.Append{a}, daybook.InlineWork{})
+		a := w.one()
+		_, err := w.append(t.Context(), db, book, a)
 		if !errors.Is(err, daybook.ErrUnclear) || sqlState(err) != "57P01" {
 			t.Errorf("error is %v", err)
 		}
 		exec(t, conn, `DROP TRIGGER at_insert ON daybook.events`)
 		wantHead(t, conn, book, 0)
-		outcomes, err := db.Append(t.Context(), book, []daybook.Append{a}, daybook.InlineWork{})
+		outcomes, err := w.append(t.Context(), db, book, a)
 		if err != nil || outcomes[0].Duplicate {
 			t.Errorf("outcomes are %+v, error %v", outcomes, err)
 		}
