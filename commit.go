@@ -24,9 +24,9 @@ const (
 	// aheadBatches is how many batches may be under way in an engine that takes the next
 	// one before it has answered the one before.
 	aheadBatches = 2
-	// aheadAppends is from how many appends on a batch is worth the next one's going ahead:
-	// halves of fewer cost the engine more than the program's time that they hide.
-	aheadAppends = 16
+	// aheadCallers is from how many callers on batches go ahead: halves of fewer cost the
+	// engine more than what they hide of the program's time.
+	aheadCallers = 32
 	// settleFor bounds the attempts to find out what became of a commit.
 	settleFor = 10 * time.Minute
 	// partingTime is how long a caller whose context has ended waits for the answer
@@ -84,6 +84,7 @@ type batch struct {
 	ctx     context.Context // ends when all callers have left
 	cancel  context.CancelFunc
 	callers int                   // who have not left
+	ahead   bool                  // the next one may be handed in before this one is answered
 	trouble atomic.Pointer[error] // the last error that left the outcome unclear
 }
 
@@ -216,7 +217,7 @@ func (c *committer) leadOne() (leading bool) {
 	if b == nil {
 		return false
 	}
-	if len(b.calls) < aheadAppends {
+	if !b.ahead {
 		c.deliver(b, nil)
 		return true
 	}
@@ -257,8 +258,10 @@ func (c *committer) next() *batch {
 		return total.events <= MaxEventsPerAppend && total.bytes <= MaxAppendBytes
 	}
 	most := min(len(c.line), maxBatchAppends)
-	if half := (len(c.line) + c.flying + 1) / 2; c.ahead && half >= aheadAppends {
-		most = min(most, half)
+	callers := len(c.line) + c.flying
+	ahead := callers >= aheadCallers
+	if ahead && c.ahead {
+		most = min(most, (callers+1)/2)
 	}
 	n := 0
 	for n < most && fits(c.line[n]) {
@@ -270,7 +273,7 @@ func (c *committer) next() *batch {
 	}
 	c.size = n
 	c.flying += n
-	b := &batch{calls: c.line[:n:n], callers: n, appends: make([]Append, n)}
+	b := &batch{calls: c.line[:n:n], callers: n, ahead: ahead, appends: make([]Append, n)}
 	c.line = c.line[n:]
 	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(b.calls[0].ctx))
 	for i, own := range b.calls {

@@ -1,0 +1,138 @@
+package daybook_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/daybook-go/daybook"
+)
+
+// ahead is an engine that lets the next batch come while a gate holds the one before.
+type ahead struct {
+	daybook.Driver
+	arrived chan int // how many appends a batch has
+	pass    chan struct{}
+	deny    bool // to let nobody come
+	under   atomic.Int64
+	most    atomic.Int64
+}
+
+func newAhead(d daybook.Driver) *ahead {
+	return &ahead{Driver: d, arrived: make(chan int), pass: make(chan struct{})}
+}
+
+func (d *ahead) Append(ctx context.Context, book daybook.BookID, batch []daybook.Append, inline daybook.InlineWork) ([]daybook.Outcome, error) {
+	return d.AppendAhead(ctx, book, batch, inline.Revision, func() {})
+}
+
+func (d *ahead) AppendAhead(ctx context.Context, book daybook.BookID, batch []daybook.Append, revision int64, next func()) ([]daybook.Outcome, error) {
+	d.most.Store(max(d.most.Load(), d.under.Add(1)))
+	defer d.under.Add(-1)
+	d.arrived <- len(batch)
+	if !d.deny {
+		next()
+	}
+	<-d.pass
+	return d.Driver.Append(ctx, book, batch, daybook.InlineWork{Revision: revision})
+}
+
+// crowd is callers that append without end.
+type crowd struct {
+	stop    atomic.Bool
+	written atomic.Int64
+	ended   chan error
+}
+
+func newCrowd(ctx context.Context, book *daybook.Book, callers int) *crowd {
+	c := &crowd{ended: make(chan error, callers)}
+	for range callers {
+		go func() {
+			var err error
+			for err == nil && !c.stop.Load() {
+				if _, err = book.Append(ctx, adding(1)); err == nil {
+					c.written.Add(1)
+				}
+			}
+			c.ended <- err
+		}()
+	}
+	return c
+}
+
+// turns has so many batches answered, one that is there already among them, the oldest one each time there are as many under way as
+// may be, and then lets all end. It returns the sizes of the batches.
+func (d *ahead) turns(t *testing.T, n, under int, c *crowd) (sizes []int) {
+	t.Helper()
+	held := 1
+	for turn := range n {
+		for ; held < min(under, max(1, turn)); held++ { // all callers are in the second one
+			select {
+			case size := <-d.arrived:
+				sizes = append(sizes, size)
+			case <-time.After(30 * time.Second):
+				t.Fatalf("no further batch has come after those of %d", sizes)
+			}
+		}
+		d.pass <- struct{}{}
+		held--
+	}
+	c.stop.Store(true)
+	close(d.pass)
+	for range cap(c.ended) {
+		for ended := false; !ended; {
+			select {
+			case err := <-c.ended:
+				ended = true
+				if err != nil {
+					t.Error(err)
+				}
+			case <-d.arrived:
+			}
+		}
+	}
+	return sizes
+}
+
+func TestBatchesThatGoAhead(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		callers, under int
+		deny           bool
+	}{
+		"half of the callers come back while the engine is at the other half": {callers: 64, under: 2},
+		"of few callers the engine gets all at once":                          {callers: 8, under: 1},
+		"an engine that lets nobody come gets all at once":                    {callers: 64, under: 1, deny: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			driver := newAhead(newDriver(t))
+			driver.deny = test.deny
+			book := openCounters(t, driver)
+			first := aside(t.Context(), book, adding(1))
+			<-driver.arrived
+			c := newCrowd(t.Context(), book, test.callers)
+			inLine(t, book, test.callers)
+			sizes := driver.turns(t, 40, test.under, c)
+			if most := driver.most.Load(); most != int64(test.under) {
+				t.Errorf("%d batches were under way at once, want %d", most, test.under)
+			}
+			large := 0
+			for _, size := range sizes {
+				if size > test.callers/2 {
+					large++
+				}
+			}
+			if all := large > len(sizes)/2; all != (test.under == 1) {
+				t.Errorf("batches of %d of %d callers", sizes, test.callers)
+			}
+			if got := <-first; got.err != nil {
+				t.Error(got.err)
+			}
+			if head, err := book.Head(t.Context()); err != nil || head.Position != 1+c.written.Load() {
+				t.Errorf("the head is at %d, error %v; %d and one were acknowledged", head.Position, err, c.written.Load())
+			}
+		})
+	}
+}
