@@ -61,19 +61,24 @@ func newCrowd(ctx context.Context, book *daybook.Book, callers int) *crowd {
 	return c
 }
 
-// turns has so many batches answered, one that is there already among them, the oldest one each time there are as many under way as
-// may be, and then lets all end. It returns the sizes of the batches.
-func (d *ahead) turns(t *testing.T, n, under int, c *crowd) (sizes []int) {
+// turns has so many batches answered, one that is there already among them, the oldest one each
+// time there are two, or no other has come for a while; and then lets all end. It returns
+// the sizes of the batches, and how often there were two.
+func (d *ahead) turns(t *testing.T, n int, c *crowd) (sizes []int, twos int) {
 	t.Helper()
 	held := 1
-	for turn := range n {
-		for ; held < min(under, max(1, turn)); held++ { // all callers are in the second one
+	for range n {
+		for waiting := true; waiting && held < 2; {
 			select {
 			case size := <-d.arrived:
 				sizes = append(sizes, size)
-			case <-time.After(30 * time.Second):
-				t.Fatalf("no further batch has come after those of %d", sizes)
+				held++
+			case <-time.After(200 * time.Millisecond):
+				waiting = held == 0
 			}
+		}
+		if held == 2 {
+			twos++
 		}
 		d.pass <- struct{}{}
 		held--
@@ -92,18 +97,19 @@ func (d *ahead) turns(t *testing.T, n, under int, c *crowd) (sizes []int) {
 			}
 		}
 	}
-	return sizes
+	return sizes, twos
 }
 
 func TestBatchesThatGoAhead(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		callers, under int
-		deny           bool
+		callers int
+		deny    bool
+		under   int64
 	}{
 		"half of the callers come back while the engine is at the other half": {callers: 64, under: 2},
 		"of few callers the engine gets all at once":                          {callers: 8, under: 1},
-		"an engine that lets nobody come gets all at once":                    {callers: 64, under: 1, deny: true},
+		"an engine that lets nobody come gets all at once":                    {callers: 64, deny: true, under: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,9 +120,12 @@ func TestBatchesThatGoAhead(t *testing.T) {
 			<-driver.arrived
 			c := newCrowd(t.Context(), book, test.callers)
 			inLine(t, book, test.callers)
-			sizes := driver.turns(t, 40, test.under, c)
-			if most := driver.most.Load(); most != int64(test.under) {
+			sizes, twos := driver.turns(t, 20, c)
+			if most := driver.most.Load(); most != test.under {
 				t.Errorf("%d batches were under way at once, want %d", most, test.under)
+			}
+			if test.under == 2 && twos < 10 {
+				t.Errorf("in %d of 20 turns there was a second batch", twos)
 			}
 			large := 0
 			for _, size := range sizes {
