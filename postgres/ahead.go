@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -163,6 +164,21 @@ func (ln *lane) moved(before int64, rows int) {
 		ln.polite--
 	}
 	ln.head = before + int64(rows)
+}
+
+// found is moved for a batch that has gone another way.
+func (ln *lane) found(outcomes []daybook.Outcome) {
+	first, rows := int64(math.MaxInt64), 0
+	for _, o := range outcomes {
+		if o.Duplicate || len(o.Records) == 0 {
+			continue
+		}
+		first = min(first, o.Records[0].Position)
+		rows += len(o.Records)
+	}
+	if rows > 0 {
+		ln.moved(first-1, rows)
+	}
 }
 
 // guess sends the message, lets the next batch come, and waits for its turn to read the answer.

@@ -64,6 +64,7 @@ func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.A
 	})
 	switch {
 	case err == nil:
+		db.ahead.of(book).found(outcomes)
 		return outcomes, nil
 	case unkept(err):
 		return db.appendKept(ctx, book, batch, inline, err)
