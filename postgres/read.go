@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -181,13 +182,14 @@ func scan(rows pgx.Rows, bytes, most int) ([]daybook.Recorded, error) {
 
 // scanWith is scan for rows that have more columns behind those, which first gets to
 // see in the first row. There is room for as many as are expected.
-func scanWith(rows pgx.Rows, isBinary []bool, bytes, expected int, first func(raw [][]byte)) ([]daybook.Recorded, error) {
+func scanWith(rows pgx.Rows, isBinary []bool, most, expected int, first func(raw [][]byte)) ([]daybook.Recorded, error) {
 	defer rows.Close()
 	var records []daybook.Recorded
 	if expected > 0 {
 		records = make([]daybook.Recorded, 0, expected)
 	}
-	for bytes > 0 && rows.Next() {
+	var before repeats
+	for most > 0 && rows.Next() {
 		rec := daybook.Recorded{}
 		if len(records) == 0 {
 			if !asExpected(rows, isBinary) {
@@ -196,14 +198,10 @@ func scanWith(rows pgx.Rows, isBinary []bool, bytes, expected int, first func(ra
 			if first != nil {
 				first(rows.RawValues())
 			}
-		} else {
-			// Rows mostly repeat the names of those before: share the strings.
-			last := &records[len(records)-1]
-			rec.Aggregate.Type, rec.EventType = last.Aggregate.Type, last.EventType
 		}
-		decode(rows.RawValues(), &rec)
+		before.decode(rows.RawValues(), &rec)
 		records = append(records, rec)
-		bytes -= len(rec.Payload)
+		most -= len(rec.Payload)
 	}
 	rows.Close()
 	return records, rows.Err()
@@ -219,20 +217,63 @@ func asExpected(rows pgx.Rows, want []bool) bool {
 	return slices.Equal(isBinary, want)
 }
 
-// decode reads one row of eventColumns into rec. Whatever is kept is copied: pgx
-// uses the bytes again for the next row.
-func decode(raw [][]byte, rec *daybook.Recorded) {
+// repeats is what rows have in common with those before, and so is made once, and room
+// for what they have not. Whatever is kept of a row is copied: pgx uses the bytes again.
+type repeats struct {
+	aggregateType, eventType string
+	object                   []byte // of metadata
+	metadata                 daybook.Metadata
+	room                     []byte
+}
+
+// decode reads one row of eventColumns into rec.
+func (r *repeats) decode(raw [][]byte, rec *daybook.Recorded) {
 	rec.Position = integer(raw[0])
-	setString(&rec.Aggregate.Type, raw[1])
+	rec.Aggregate.Type = shared(&r.aggregateType, raw[1])
 	rec.Aggregate.ID = daybook.UUID(raw[2])
 	rec.SequenceNumber = integer(raw[3])
 	rec.EventID = daybook.UUID(raw[4])
-	setString(&rec.EventType, raw[5])
+	rec.EventType = shared(&r.eventType, raw[5])
 	rec.SchemaVersion = int(int32(binary.BigEndian.Uint32(raw[6]))) //nolint:gosec // the column's type
-	rec.Payload = slices.Clone(raw[7])
-	rec.Metadata = daybook.StoredMetadata(raw[8])
+	rec.Payload = r.copied(raw[7])
+	rec.Metadata = r.metadataOf(raw[8])
 	rec.OccurredAt = instant(raw[9])
 	rec.RecordedAt = instant(raw[10])
+}
+
+func (r *repeats) metadataOf(object []byte) daybook.Metadata {
+	if r.object == nil || !bytes.Equal(r.object, object) || r.metadata.Extra != nil { // a map is its owner's to change
+		r.object, r.metadata = append(r.object[:0], object...), daybook.StoredMetadata(object)
+	}
+	return r.metadata
+}
+
+// roomBytes is what several payloads are copied into; one that fills an eighth of it has
+// room of its own.
+const roomBytes = 8 << 10
+
+// copied takes a payload out of pgx's hands. Who keeps one keeps its neighbours from being
+// collected, so the room is small; who appends to one does not write into the next.
+func (r *repeats) copied(payload []byte) []byte {
+	if len(payload) > cap(r.room)-len(r.room) {
+		if first := r.room == nil; first || len(payload) >= roomBytes/8 {
+			if first { // and perhaps the only one
+				r.room = []byte{}
+			}
+			return slices.Clone(payload)
+		}
+		r.room = make([]byte, 0, roomBytes)
+	}
+	start := len(r.room)
+	r.room = append(r.room, payload...)
+	return r.room[start:len(r.room):len(r.room)]
+}
+
+func shared(s *string, raw []byte) string {
+	if *s != string(raw) {
+		*s = string(raw)
+	}
+	return *s
 }
 
 func integer(raw []byte) int64 {
@@ -245,10 +286,4 @@ var epoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 // instant does not go through time.Duration, which ends after 292 years.
 func instant(raw []byte) time.Time {
 	return time.UnixMicro(epoch + integer(raw)).UTC()
-}
-
-func setString(s *string, raw []byte) {
-	if *s != string(raw) {
-		*s = string(raw)
-	}
 }

@@ -220,7 +220,7 @@ func BenchmarkResume(b *testing.B) {
 				}
 			}
 			var rec daybook.Recorded
-			decode(raw[1:12], &rec)
+			new(repeats).decode(raw[1:12], &rec)
 			value, err := payments.Decode(rec)
 			if err != nil {
 				return state, err
