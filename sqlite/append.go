@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -46,14 +45,13 @@ func (db *DB) Append(ctx context.Context, book daybook.BookID, batch []daybook.A
 	return outcomes, nil
 }
 
-// selectAggregates returns type, last sequence number and last event id of each
-// aggregate of the JSON array ?2 in book ?1, or nulls where it has no events. Probes of
-// events_by_aggregate each: joined to its last event in one, SQLite visits them all.
-const selectAggregates = `SELECT wanted.value,
-	(SELECT aggregate_type FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value ORDER BY sequence_number DESC LIMIT 1),
-	(SELECT max(sequence_number) FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value),
-	(SELECT event_id FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value ORDER BY sequence_number DESC LIMIT 1)
-FROM json_each(?2) AS wanted`
+// selectAggregates returns the last event of each aggregate of the JSON array ?2 that has
+// any in book ?1. Two probes each: events_by_aggregate, which has the position in it, and
+// the primary key. CROSS JOIN keeps the order.
+const selectAggregates = `SELECT aggregate_id, aggregate_type, sequence_number, event_id
+FROM json_each(?2) AS wanted CROSS JOIN events
+WHERE book_id = ?1 AND position = (
+	SELECT position FROM events WHERE book_id = ?1 AND aggregate_id = wanted.value ORDER BY sequence_number DESC LIMIT 1)`
 
 // look finds out what the planner needs to know about batch.
 func look(ctx context.Context, q querier, book daybook.BookID, batch []daybook.Append) (daybook.Survey, error) {
@@ -77,24 +75,19 @@ func look(ctx context.Context, q querier, book daybook.BookID, batch []daybook.A
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var text string
-		var kind, event sql.NullString
-		var number sql.NullInt64
-		if err := rows.Scan(&text, &kind, &number, &event); err != nil {
+		var text, event string
+		var head daybook.AggregateHead
+		if err := rows.Scan(&text, &head.Type, &head.SequenceNumber, &event); err != nil {
 			return survey, err
-		}
-		if !number.Valid {
-			continue
 		}
 		id, err := daybook.ParseUUID(text)
 		if err != nil {
 			return survey, err
 		}
-		last, err := daybook.ParseUUID(event.String)
-		if err != nil {
+		if head.EventID, err = daybook.ParseUUID(event); err != nil {
 			return survey, err
 		}
-		survey.Aggregates[id] = daybook.AggregateHead{Type: kind.String, SequenceNumber: number.Int64, EventID: last}
+		survey.Aggregates[id] = head
 	}
 	if err := rows.Err(); err != nil {
 		return survey, err
@@ -106,10 +99,11 @@ func look(ctx context.Context, q querier, book daybook.BookID, batch []daybook.A
 	return survey, err
 }
 
-// insertEvent writes one event at its place.
+// insertEvent writes one event at its place. The driver looks numbered parameters up by
+// name, row by row; these it counts.
 const insertEvent = `INSERT INTO events (book_id, position, aggregate_type, aggregate_id, sequence_number, event_id,
 	event_type, schema_version, payload, metadata, occurred_at, recorded_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // updateHead moves the head of book ?1 to position ?2, recorded at ?3.
 const updateHead = `UPDATE heads SET position = ?2, recorded_at = ?3 WHERE book_id = ?1`

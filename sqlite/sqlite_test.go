@@ -475,3 +475,18 @@ func plan(t *testing.T, db *DB, query string) (lines []string) {
 	}
 	return lines
 }
+
+// The writer's log grows as long as it is meant to, and is as durable.
+func TestTheWriterHasItsOwnCheckpoints(t *testing.T) {
+	t.Parallel()
+	db := openFile(t, newFile(t))
+	for pragma, want := range map[string]int{"wal_autocheckpoint": checkpointPages, "synchronous": 2} {
+		var got int
+		if err := db.writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("%s is %d, want %d", pragma, got, want)
+		}
+	}
+}
