@@ -14,7 +14,7 @@ func TestWhatWasReadIsNobodyElses(t *testing.T) {
 	t.Parallel()
 	db, book, _ := openBook(t)
 	aggregate := account()
-	a := deposits(aggregate, 3_000)
+	a := deposits(aggregate, 500)
 	for i := range a.Entries[0].Events {
 		event := &a.Entries[0].Events[i]
 		event.Metadata.Actor = []string{"ann", "bob"}[i/2%2]
