@@ -256,13 +256,11 @@ const roomBytes = 8 << 10
 // collected, so the room is small; who appends to one does not write into the next.
 func (r *repeats) copied(payload []byte) []byte {
 	if len(payload) > cap(r.room)-len(r.room) {
-		if first := r.room == nil; first || len(payload) >= roomBytes/8 {
-			if first { // and perhaps the only one
-				r.room = []byte{}
-			}
+		if len(payload) >= roomBytes/8 {
 			return slices.Clone(payload)
 		}
-		r.room = make([]byte, 0, roomBytes)
+		// It grows: many reads are of one event, or of a few.
+		r.room = make([]byte, 0, min(roomBytes, max(len(payload), 2*cap(r.room))))
 	}
 	start := len(r.room)
 	r.room = append(r.room, payload...)
