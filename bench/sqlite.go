@@ -32,7 +32,7 @@ func (s *stage) sqliteBook(ctx context.Context, dir string) (book *daybook.Book,
 // ours.
 func (s *stage) openSQLite(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
+		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)") // as the engine's
 	if err != nil {
 		return nil, err
 	}

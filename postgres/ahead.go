@@ -194,7 +194,7 @@ func (p *pipeline) guess(ctx context.Context, ln *lane, m *guessMessage, next fu
 		return place{}, fmt.Errorf("%w: %w", daybook.ErrUnclear, err)
 	}
 	err = uncancelled(ctx, p.conn, func(ctx context.Context) error {
-		return bounded(ctx, p.conn, func() error {
+		return bounded(ctx, p.conn, func() error { //nolint:contextcheck // it ends the reading with ctx
 			placed, err = readPlace(p.conn)
 			return err
 		})

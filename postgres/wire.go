@@ -116,7 +116,7 @@ func (m *guessMessage) end() {
 
 // exchange sends the message and reads the answer, on a connection that has the statement.
 func (m *guessMessage) exchange(ctx context.Context, conn *pgx.Conn) (placed place, err error) {
-	err = bounded(ctx, conn, func() error {
+	err = bounded(ctx, conn, func() error { //nolint:contextcheck // it ends both with ctx
 		if _, err := conn.PgConn().Conn().Write(m.buf); err != nil {
 			return err
 		}
