@@ -190,14 +190,14 @@ func networkFaults() []fault {
 		return &arena{server: s, address: address, direct: s.DSN(), proxy: p}
 	}
 	network := func(name string, toxics func(chance *rand.Rand) []toxic) fault {
-		return fault{name: name, arena: throughProxy, writers: 12, strike: func(ctx context.Context, r *round) error {
+		return fault{name: name, arena: throughProxy, writers: 12, crowds: true, strike: func(ctx context.Context, r *round) error {
 			return r.repeatedly(ctx, 4, func() error { return r.poison(ctx, toxics(r.rand)...) })
 		}}
 	}
 	// A connection is used for a while before it has carried so much.
 	some := func(chance *rand.Rand) map[string]any { return map[string]any{"bytes": 500 + chance.IntN(20_000)} }
 	return []fault{
-		{name: "storm", arena: throughProxy, writers: 12, strike: func(ctx context.Context, r *round) error {
+		{name: "storm", arena: throughProxy, writers: 12, crowds: true, strike: func(ctx context.Context, r *round) error {
 			return r.repeatedly(ctx, 8, func() error { return r.anything(ctx) })
 		}},
 		network("net-reset", func(chance *rand.Rand) []toxic {

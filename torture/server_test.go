@@ -67,7 +67,7 @@ const session = `FROM pg_stat_activity WHERE application_name = 'daybook' AND ba
 
 func serverFaults() []fault {
 	return []fault{
-		{name: "backend-kill", arena: onServer(), writers: 12, strike: func(ctx context.Context, r *round) error {
+		{name: "backend-kill", arena: onServer(), writers: 12, crowds: true, strike: func(ctx context.Context, r *round) error {
 			return r.repeatedly(ctx, 3, func() error {
 				pid, err := ask[int](ctx, r.server, `SELECT pid `+session)
 				if errors.Is(err, pgx.ErrNoRows) {
@@ -89,14 +89,14 @@ func serverFaults() []fault {
 				return r.back(ctx)
 			})
 		}},
-		{name: "server-kill", arena: onServer(), writers: 12, strike: func(ctx context.Context, r *round) error {
+		{name: "server-kill", arena: onServer(), writers: 12, crowds: true, strike: func(ctx context.Context, r *round) error {
 			return r.repeatedly(ctx, 2, func() error {
 				r.Kill()
 				r.Restart()
 				return nil
 			})
 		}},
-		{name: "server-stop", arena: onServer(), writers: 12, strike: func(ctx context.Context, r *round) error {
+		{name: "server-stop", arena: onServer(), writers: 12, crowds: true, strike: func(ctx context.Context, r *round) error {
 			return r.repeatedly(ctx, 2, func() error {
 				r.Restart()
 				return nil
@@ -113,8 +113,8 @@ func (s *server) back(ctx context.Context) error {
 
 func sessionFaults() []fault {
 	return []fault{
-		{name: "terminate", arena: onServer(), writers: 12, strike: everyFewMilliseconds(`SELECT pg_terminate_backend(pid) ` + session)},
-		{name: "cancel", arena: onServer(), writers: 12, strike: everyFewMilliseconds(`SELECT pg_cancel_backend(pid) ` + session)},
+		{name: "terminate", arena: onServer(), writers: 12, crowds: true, strike: everyFewMilliseconds(`SELECT pg_terminate_backend(pid) ` + session)},
+		{name: "cancel", arena: onServer(), writers: 12, crowds: true, strike: everyFewMilliseconds(`SELECT pg_cancel_backend(pid) ` + session)},
 		{name: "connections", arena: onServer("max_connections=14", "superuser_reserved_connections=0"), writers: 12, strike: func(ctx context.Context, r *round) error {
 			return r.repeatedly(ctx, 3, func() error { return r.exhaust(ctx) })
 		}},

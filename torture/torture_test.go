@@ -24,6 +24,8 @@ type fault struct {
 	strike func(ctx context.Context, r *round) error
 	// writers in this process; the others are children that strike starts.
 	writers int
+	// crowds says that every other round has a crowd of them.
+	crowds bool
 	// models says that the book has read models.
 	models bool
 }
@@ -115,6 +117,7 @@ type round struct {
 	name string // of the book
 	dir  string // of the journals
 
+	crowd    bool                // of writers, who mostly do not meet
 	children int                 // that were started
 	models   *torture.ReadModels // nil where the book has none
 	flaw     string              // of the engine that works on them, see flaws
@@ -128,6 +131,7 @@ func newRound(t *testing.T, a *arena, f fault, n int) *round {
 	r := &round{
 		arena: a, t: t, seed: seed, rand: newChance(seed, 0),
 		name: fmt.Sprintf("round-%d", n+1), dir: t.TempDir(),
+		crowd: f.crowds && n%2 == 1,
 	}
 	if f.models {
 		r.models = torture.NewReadModels(r.name)
@@ -135,9 +139,15 @@ func newRound(t *testing.T, a *arena, f fault, n int) *round {
 	return r
 }
 
-// workload is that of all rounds; name tells processes apart.
+// workload is that of all rounds; name tells processes apart. A crowd's batches go ahead of
+// each other, which takes many writers and appends that can be guessed.
 func (r *round) workload(name string, writers int) torture.Workload {
-	return torture.Workload{Seed: r.seed, Name: name, Dir: r.dir, Writers: writers, Aggregates: 6, MaxEvents: 50}
+	w := torture.Workload{Seed: r.seed, Name: name, Dir: r.dir, Writers: writers, Aggregates: 6, MaxEvents: 50}
+	if r.crowd {
+		w.Writers, w.Aggregates = 64, 1_000_000
+		w.Kinds = append(slices.Repeat([]torture.Kind{torture.Believing, torture.Opening}, 50), torture.Hurried, torture.Twice)
+	}
+	return w
 }
 
 func (r *round) run(f fault) (*torture.Report, error) {
