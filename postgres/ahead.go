@@ -131,12 +131,12 @@ func (ln *lane) begin(p *pipeline) {
 }
 
 // leave gives the connection back when nothing is under way on it any more. Nobody joins one
-// whose user was left without an answer.
+// that a batch has failed on: it may be closed.
 func (ln *lane) leave(p *pipeline, err error) {
 	ln.mu.Lock()
 	p.users--
 	last := p.users == 0
-	if ln.open == p && (last || errors.Is(err, daybook.ErrUnclear)) {
+	if ln.open == p && (last || err != nil) {
 		ln.open = nil
 	}
 	ln.mu.Unlock()
