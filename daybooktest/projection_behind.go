@@ -65,6 +65,14 @@ func (s *scene) during(book *daybook.Book, projectors ...daybook.Projector) (sto
 	}
 }
 
+// awaits waits for the store to answer. To call something off may cost it its connections: without
+// this, a slow machine would be asked for new ones faster than it can make them.
+func (s *scene) awaits(book *daybook.Book) {
+	if _, err := book.Head(s.Context()); err != nil {
+		s.Errorf("Head: %v", err)
+	}
+}
+
 // runnersTakeTurns lets two run the same projections, each called off at random, while
 // others append.
 func runnersTakeTurns(s *scene) {
@@ -84,6 +92,7 @@ func runnersTakeTurns(s *scene) {
 					s.Errorf("Run, called off, has ended with %v", err)
 				}
 				cancel()
+				s.awaits(book)
 			}
 		})
 	}

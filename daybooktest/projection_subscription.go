@@ -70,6 +70,7 @@ func deliveredInOrder(s *scene) {
 					s.Errorf("Run, called off, has ended with %v", err)
 				}
 				cancel()
+				s.awaits(book)
 			}
 		})
 	}
