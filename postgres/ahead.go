@@ -214,11 +214,10 @@ func (p *pipeline) send(m *guessMessage) (turn <-chan struct{}, answered chan<- 
 	own := make(chan struct{})
 	turn, p.last = p.last, own
 	network := p.conn.PgConn().Conn()
-	err = network.SetWriteDeadline(time.Now().Add(commitTimeout)) //nolint:forbidigo // the network's time, not the book's
-	if err == nil {
-		_, err = network.Write(m.buf)
-	}
-	if err != nil {
+	// No deadline of the network's own: it would outlive this use of the connection.
+	late := time.AfterFunc(commitTimeout, func() { _ = network.Close() })
+	defer late.Stop()
+	if _, err = network.Write(m.buf); err != nil {
 		_ = network.Close()
 	}
 	return turn, own, err

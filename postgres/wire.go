@@ -158,6 +158,9 @@ func readPlace(conn *pgx.Conn) (placed place, err error) {
 		case *pgproto3.ErrorResponse:
 			err = pgconn.ErrorResponseToPgError(m)
 		case *pgproto3.ReadyForQuery:
+			if err == nil && placed.recordedAt.IsZero() {
+				err = errors.New("daybook.append has not answered")
+			}
 			return placed, err
 		}
 	}
