@@ -164,7 +164,7 @@ func (c *committer) begin(own *call) {
 func (c *committer) alone(own *call) *batch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.line) != 1 || c.size > 1 {
+	if len(c.line) != 1 || c.size > 1 || c.flying > 0 {
 		return nil
 	}
 	c.line, c.size = nil, 1

@@ -63,8 +63,10 @@ func TestABatchGoesAheadOnTheSameConnection(t *testing.T) {
 		t.Errorf("two batches are under way on %d connections", n)
 	}
 	third := way{append: appendAhead}.aside(t.Context(), db, book, batchOf(2)...) // there is no more room
-	for db.pool.Stat().AcquiredConns() != 2 {
-		time.Sleep(time.Millisecond)
+	for deadline := time.Now().Add(patience); db.pool.Stat().AcquiredConns() != 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a third batch does not get a connection of its own")
+		}
 	}
 	exec(t, conn, `COMMIT`)
 	wantPlaces(t, "the first batch", first, 1)
