@@ -198,51 +198,30 @@ func TestNoBatchGoesAheadWhileAnotherProcessWrites(t *testing.T) {
 // Batches that come one after the other without a gap do not keep a connection for ever.
 func TestOthersGetTheConnectionInTheirTurn(t *testing.T) {
 	t.Parallel()
-	dsn := migrated.DSN(t)
-	db := openDB(t, with(t, dsn, "pool_max_conns", "1"))
+	db := openDB(t, with(t, migrated.DSN(t), "pool_max_conns", "1"))
 	book, err := db.OpenBook(t.Context(), "main")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- appendWithoutGap(ctx, db, book) }()
-	for range 20 {
-		if _, err := db.Head(t.Context(), book); err != nil {
-			t.Error(err)
-		}
+	ln := db.ahead.of(book)
+	p, err := db.newPipeline(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	cancel()
-	if err := <-ended; err != nil {
+	ln.begin(p)
+	for i := 1; i < maxRun; i++ { // beside the first one, which is under way all the time
+		if ln.join() != p {
+			t.Fatalf("batch %d does not get the connection", i)
+		}
+		ln.leave(p, nil)
+	}
+	if ln.join() != nil {
+		t.Errorf("after %d batches there is still another one", maxRun)
+	}
+	ln.leave(p, nil)
+	if _, err := db.Head(t.Context(), book); err != nil {
 		t.Error(err)
 	}
-}
-
-// appendWithoutGap has two batches under way all the time, until ctx ends.
-func appendWithoutGap(ctx context.Context, db *DB, book daybook.BookID) error {
-	answers := make(chan error)
-	under := 0
-	for ctx.Err() == nil {
-		if under == maxUsers {
-			if err := <-answers; err != nil {
-				return err
-			}
-			under--
-		}
-		under++
-		sent := make(chan struct{}, 2)
-		go func() {
-			_, err := db.AppendAhead(context.WithoutCancel(ctx), book, batchOf(1), 0, func() { sent <- struct{}{} })
-			sent <- struct{}{}
-			answers <- err
-		}()
-		<-sent
-	}
-	var failed error
-	for range under {
-		failed = errors.Join(failed, <-answers)
-	}
-	return failed
 }
 
 // Hand-written SQL may have thrown away what a connection had prepared.
