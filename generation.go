@@ -176,9 +176,14 @@ func positionsOf(skips []Skip) map[int64]bool {
 }
 
 // release says that nobody works on it any more, so that another need not wait until it
-// looks like that. It is no loss where it fails.
+// looks like that. It is no loss where it fails, or takes as long as others would have waited;
+// and who has been called off does not wait for it.
 func (w *worker) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
+	patience := takeOverAfter
+	if ctx.Err() != nil {
+		ctx, patience = context.WithoutCancel(ctx), partingTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	free := w.at
 	free.Runner = UUID{}

@@ -145,7 +145,7 @@ func during(t *testing.T, book *daybook.Book, projectors ...daybook.Projector) (
 // full lets no checkpoint in the file move on until room is called, as a full disk does.
 func full(t *testing.T, file string) (room func()) {
 	t.Helper()
-	pool, err := sql.Open("sqlite", file)
+	pool, err := sql.Open("sqlite", file+"?_pragma=busy_timeout(30000)") // others write
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,4 +356,31 @@ func TestAnEventThatIsSkippedWhileItIsTakenIsNotInTheRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantTally(t, book, view, 1, 2)
+}
+
+// slow is an engine whose transactions take longer than a caller that leaves would wait.
+type slow struct{ daybook.Driver }
+
+func (d slow) Transact(ctx context.Context, book daybook.BookID, lockHead bool, work func(context.Context, daybook.DriverTx) error) error {
+	select {
+	case <-time.After(300 * time.Millisecond):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return d.Driver.Transact(ctx, book, lockHead, work)
+}
+
+func TestWhoIsDoneSaysSoHoweverSlowTheStoreIs(t *testing.T) {
+	t.Parallel()
+	book, repo := openTallied(t, slow{openFile(t, newFile(t))})
+	if _, err := repo.Execute(t.Context(), counterID(1), add{1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.CatchUp(t.Context(), newTallies()); err != nil {
+		t.Fatal(err)
+	}
+	list, err := book.Projections(t.Context())
+	if err != nil || len(list) != 1 || list[0].Position != 1 || !list[0].Runner.IsZero() {
+		t.Errorf("projections are %+v, error %v, want one that nobody works on", list, err)
+	}
 }
