@@ -214,6 +214,11 @@ func (c *committer) leadOne() (leading bool) {
 		runtime.Gosched()
 	}
 	b := c.next()
+	if b == waits {
+		c.slots <- struct{}{} // the other one's: nothing is under way from here on
+		defer func() { <-c.slots }()
+		b = c.next()
+	}
 	if b == nil {
 		return false
 	}
@@ -246,6 +251,10 @@ func (c *committer) deliver(b *batch, next func()) {
 	b.answer(outcomes, err)
 }
 
+// waits stands for a batch that must not be closed before the one under way is answered: it
+// would not go behind that one but beside it, and may rest on it.
+var waits = new(batch)
+
 // next makes a batch of those at the head of the line: of all, or where batches go ahead
 // of half of the callers at most, those under way included. When nobody is there, it
 // returns nil, and there is no leader from then on.
@@ -260,6 +269,9 @@ func (c *committer) next() *batch {
 	most := min(len(c.line), maxBatchAppends)
 	callers := len(c.line) + c.flying
 	ahead := callers >= aheadCallers
+	if !ahead && c.flying > 0 {
+		return waits
+	}
 	if ahead && c.ahead {
 		most = min(most, (callers+1)/2)
 	}

@@ -145,3 +145,44 @@ func TestBatchesThatGoAhead(t *testing.T) {
 		})
 	}
 }
+
+// A batch that goes another way may rest on the one under way: it does not overtake it.
+func TestAFewWaitForTheBatchUnderWay(t *testing.T) {
+	t.Parallel()
+	driver := newAhead(newDriver(t))
+	book := openCounters(t, driver)
+	append1 := func() <-chan answered { return aside(t.Context(), book, adding(1)) }
+	calls := []<-chan answered{append1()}
+	<-driver.arrived
+	for range 40 {
+		calls = append(calls, append1())
+	}
+	inLine(t, book, 40)
+	driver.pass <- struct{}{}
+	<-driver.arrived // all 40, who are enough for a batch behind theirs
+	calls = append(calls, append1())
+	<-driver.arrived
+	driver.pass <- struct{}{} // for the 40
+	for _, call := range calls[:41] {
+		<-call
+	}
+	driver.most.Store(1)
+	calls = append(calls, append1())
+	inLine(t, book, 1)
+	select {
+	case <-driver.arrived:
+		t.Error("a single append has come beside the one under way")
+	case <-time.After(20 * time.Millisecond):
+	}
+	driver.pass <- struct{}{}
+	<-driver.arrived
+	driver.pass <- struct{}{}
+	for _, call := range calls[41:] {
+		if got := <-call; got.err != nil {
+			t.Error(got.err)
+		}
+	}
+	if most := driver.most.Load(); most != 1 {
+		t.Errorf("%d batches were under way at once", most)
+	}
+}

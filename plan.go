@@ -30,7 +30,8 @@ type Placement struct {
 	// Rows are the events to write, in order, with their places. RecordedAt is
 	// zero, and so is OccurredAt where it is to equal RecordedAt.
 	Rows []Recorded
-	// After is set by [Guess]: by aggregate, the id that its last event must have.
+	// After is set by [Guess]: by the id of an aggregate's first row, the id that the event
+	// before that row must have.
 	After map[UUID]UUID
 
 	decisions []decision
@@ -98,7 +99,7 @@ func Guess(batch []Append) (p *Placement, ok bool) {
 			if after == nil { // few have one
 				after = map[UUID]UUID{}
 			}
-			after[id] = entry.After
+			after[entry.Events[0].EventID] = entry.After
 		}
 	}
 	p = Plan(batch, s)

@@ -68,18 +68,16 @@ func writable(s daybook.Survey, p *daybook.Placement) bool {
 	for id, head := range s.Aggregates {
 		at[id] = head
 	}
-	for id, after := range p.After {
-		if at[id].EventID != after {
-			return false
-		}
-	}
 	for _, row := range p.Rows {
 		last := at[row.Aggregate.ID]
 		_, there := s.Recorded[row.EventID]
+		if after, rests := p.After[row.EventID]; rests && after != last.EventID {
+			return false
+		}
 		if there || row.SequenceNumber != last.SequenceNumber+1 || (last.SequenceNumber > 0 && last.Type != row.Aggregate.Type) {
 			return false
 		}
-		at[row.Aggregate.ID] = daybook.AggregateHead{Type: row.Aggregate.Type, SequenceNumber: row.SequenceNumber}
+		at[row.Aggregate.ID] = daybook.AggregateHead{Type: row.Aggregate.Type, SequenceNumber: row.SequenceNumber, EventID: row.EventID}
 	}
 	return true
 }

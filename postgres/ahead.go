@@ -32,6 +32,11 @@ func (db *DB) AppendAhead(ctx context.Context, book daybook.BookID, batch []dayb
 			return outcomes, explain("append", err)
 		}
 	}
+	select { // it may rest on the batch under way, and would not go behind that one but beside it
+	case <-db.ahead.of(book).answered():
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	return db.Append(ctx, book, batch, daybook.InlineWork{Revision: revision})
 }
 
@@ -93,8 +98,11 @@ type pipeline struct {
 	users, run int // the batches under way, and all it has taken; guarded by the lane's mutex
 
 	mu   sync.Mutex    // taken to send
-	last chan struct{} // closed when the last one sent has been answered
+	last <-chan struct{} // closed when the last one sent has been answered
 }
+
+// answered is what is closed where nothing has been sent.
+var answered = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // newPipeline borrows a connection for a first user.
 func (db *DB) newPipeline(ctx context.Context) (*pipeline, error) {
@@ -106,9 +114,7 @@ func (db *DB) newPipeline(ctx context.Context) (*pipeline, error) {
 		l.giveBack()
 		return nil, err
 	}
-	p := &pipeline{lease: l, users: 1, run: 1, last: make(chan struct{})}
-	close(p.last)
-	return p, nil
+	return &pipeline{lease: l, users: 1, run: 1, last: answered}, nil
 }
 
 // join returns the open pipeline where it has room, or nil.
@@ -122,6 +128,19 @@ func (ln *lane) join() *pipeline {
 	p.users++
 	p.run++
 	return p
+}
+
+// answered returns what is closed when no batch is under way on the open pipeline.
+func (ln *lane) answered() <-chan struct{} {
+	ln.mu.Lock()
+	p := ln.open
+	ln.mu.Unlock()
+	if p == nil {
+		return answered
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
 }
 
 func (ln *lane) begin(p *pipeline) {
@@ -145,11 +164,13 @@ func (ln *lane) leave(p *pipeline, err error) {
 	}
 }
 
-// alone reports whether nobody else has been seen to write to the book lately.
-func (ln *lane) alone() bool {
+// leads reports whether another batch may come behind the last one on p: the connection
+// is not about to go back to the pool, since a batch on another one might overtake those it
+// rests on, and nobody else has been seen to write to the book lately.
+func (ln *lane) leads(p *pipeline) bool {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	return ln.polite == 0
+	return ln.polite == 0 && p.run < maxRun
 }
 
 // moved notes that a batch of so many rows has found the head at before, where others may
@@ -183,9 +204,9 @@ func (ln *lane) found(outcomes []daybook.Outcome) {
 
 // guess sends the message, lets the next batch come, and waits for its turn to read the answer.
 func (p *pipeline) guess(ctx context.Context, ln *lane, m *guessMessage, next func()) (placed place, err error) {
-	turn, answered, err := p.send(m)
-	defer close(answered)
-	if err == nil && ln.alone() {
+	turn, done, err := p.send(m)
+	defer close(done)
+	if err == nil && ln.leads(p) {
 		next()
 	}
 	<-turn
@@ -205,10 +226,10 @@ func (p *pipeline) guess(ctx context.Context, ln *lane, m *guessMessage, next fu
 	return placed, err
 }
 
-// send sends a message. turn is closed when the one before has been answered, and answered is
-// to be closed when this one has. Where it cannot be sent whole, the network beneath is
+// send sends a message. turn is closed when the one before has been answered, and done is to
+// be closed when this one has. Where it cannot be sent whole, the network beneath is
 // closed, so that nobody waits for an answer.
-func (p *pipeline) send(m *guessMessage) (turn <-chan struct{}, answered chan<- struct{}, err error) {
+func (p *pipeline) send(m *guessMessage) (turn <-chan struct{}, done chan<- struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own := make(chan struct{})

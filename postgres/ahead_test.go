@@ -83,6 +83,28 @@ func TestABatchGoesAheadOnTheSameConnection(t *testing.T) {
 	}
 }
 
+// What cannot be guessed may rest on the batch under way: it does not overtake it.
+func TestWhatIsNotGuessedWaitsForTheBatchUnderWay(t *testing.T) {
+	t.Parallel()
+	db, book, conn := openBook(t)
+	lockHead(t, conn, book)
+	first := sendAhead(t.Context(), t, db, book, batchOf(3)...)
+	second := way{append: appendAhead}.aside(t.Context(), db, book, way{expected: daybook.Any()}.one())
+	for deadline := time.Now().Add(20 * time.Millisecond); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if n := db.pool.Stat().AcquiredConns(); n != 1 {
+			t.Fatalf("it has taken one of %d connections", n)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := appendAhead(ctx, db, book, way{expected: daybook.Any()}.one()); !errors.Is(err, context.Canceled) || errors.Is(err, daybook.ErrUnclear) {
+		t.Errorf("one that is called off meanwhile: %v", err)
+	}
+	exec(t, conn, `COMMIT`)
+	wantPlaces(t, "the batch under way", first, 1)
+	wantPlaces(t, "what is not guessed", second, 4)
+}
+
 // What is behind a batch that is refused is settled for itself: where it does not rest on it, as if that had not been there.
 func TestAWrongGuessDoesNotTouchTheBatchBehind(t *testing.T) {
 	t.Parallel()
@@ -210,10 +232,16 @@ func TestOthersGetTheConnectionInTheirTurn(t *testing.T) {
 	}
 	ln.begin(p)
 	for i := 1; i < maxRun; i++ { // beside the first one, which is under way all the time
+		if !ln.leads(p) {
+			t.Fatalf("batch %d may not come, and there is room for it", i)
+		}
 		if ln.join() != p {
 			t.Fatalf("batch %d does not get the connection", i)
 		}
 		ln.leave(p, nil)
+	}
+	if ln.leads(p) {
+		t.Error("another batch may come while the last one is under way: it might overtake that one")
 	}
 	if another := ln.join(); another != nil {
 		t.Errorf("after %d batches there is still another one", maxRun)

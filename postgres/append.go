@@ -188,7 +188,7 @@ func guessParams(book daybook.BookID, inline int64, plan *daybook.Placement) (sq
 	if err != nil {
 		return "", nil, fmt.Errorf("metadata of event %s: %w", row.EventID, err)
 	}
-	after, rests := plan.After[row.Aggregate.ID]
+	after, rests := plan.After[row.EventID]
 	return appendOneSQL, []any{
 		int64(book), inline, row.Aggregate.Type, uuidParam(row.Aggregate.ID), row.SequenceNumber, uuidParam(row.EventID), row.EventType,
 		int64(row.SchemaVersion), row.Payload, metadata, timeParam(row.OccurredAt), pgtype.UUID{Bytes: after, Valid: rests},

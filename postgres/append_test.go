@@ -29,7 +29,7 @@ func callOne(t *testing.T, conn *pgx.Conn, book daybook.BookID, after, one daybo
 	t.Helper()
 	plan := &daybook.Placement{Rows: []daybook.Recorded{one}}
 	if !after.EventID.IsZero() {
-		plan.After = map[daybook.UUID]daybook.UUID{one.Aggregate.ID: after.EventID}
+		plan.After = map[daybook.UUID]daybook.UUID{one.EventID: after.EventID}
 	}
 	sql, params, err := guessParams(book, 0, plan)
 	if err != nil || sql != appendOneSQL {

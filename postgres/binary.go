@@ -69,7 +69,7 @@ var fields = [...]field{
 		return appendTime(buf, row.OccurredAt), false, nil
 	}},
 	{pgtype.UUIDOID, func(buf []byte, row *daybook.Recorded, after map[daybook.UUID]daybook.UUID) ([]byte, bool, error) {
-		id, rests := after[row.Aggregate.ID]
+		id, rests := after[row.EventID]
 		return append(buf, id[:]...), !rests, nil
 	}},
 }
