@@ -213,11 +213,11 @@ func (c *committer) leadOne() (leading bool) {
 	for range gatherYields {
 		runtime.Gosched()
 	}
-	b := c.next()
-	if b == waits {
+	b, early := c.next()
+	if early {
 		c.slots <- struct{}{} // the other one's: nothing is under way from here on
 		defer func() { <-c.slots }()
-		b = c.next()
+		b, _ = c.next()
 	}
 	if b == nil {
 		return false
@@ -239,10 +239,7 @@ func (c *committer) leadOne() (leading bool) {
 
 // deliver takes a batch to the engine, and its outcomes back.
 func (c *committer) deliver(b *batch, next func()) {
-	outcomes, err := c.hand(b.ctx, b.appends, next)
-	c.mu.Lock()
-	c.flying -= len(b.calls)
-	c.mu.Unlock()
+	outcomes, err := c.handOne(b, next)
 	if errors.Is(err, ErrUnclear) {
 		b.trouble.Store(&err)
 		go c.settle(b) // those in line need not wait for that
@@ -251,14 +248,22 @@ func (c *committer) deliver(b *batch, next func()) {
 	b.answer(outcomes, err)
 }
 
-// waits stands for a batch that must not be closed before the one under way is answered: it
-// would not go behind that one but beside it, and may rest on it.
-var waits = new(batch)
+// handOne counts those in b as under way until the engine has answered, or panics.
+func (c *committer) handOne(b *batch, next func()) ([]Outcome, error) {
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.flying -= len(b.calls)
+	}()
+	return c.hand(b.ctx, b.appends, next)
+}
 
 // next makes a batch of those at the head of the line: of all, or where batches go ahead
 // of half of the callers at most, those under way included. When nobody is there, it
-// returns nil, and there is no leader from then on.
-func (c *committer) next() *batch {
+// returns nil, and there is no leader from then on. It is early where there are too few to go
+// ahead, and a batch under way: theirs would not go behind that one but beside it, and may
+// rest on it.
+func (c *committer) next() (b *batch, early bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var total sizes
@@ -270,7 +275,7 @@ func (c *committer) next() *batch {
 	callers := len(c.line) + c.flying
 	ahead := callers >= aheadCallers
 	if !ahead && c.flying > 0 {
-		return waits
+		return nil, true
 	}
 	if ahead && c.ahead {
 		most = min(most, (callers+1)/2)
@@ -281,17 +286,17 @@ func (c *committer) next() *batch {
 	}
 	if n == 0 {
 		c.line, c.leading = nil, false
-		return nil
+		return nil, false
 	}
 	c.size = n
 	c.flying += n
-	b := &batch{calls: c.line[:n:n], callers: n, ahead: ahead, appends: make([]Append, n)}
+	b = &batch{calls: c.line[:n:n], callers: n, ahead: ahead, appends: make([]Append, n)}
 	c.line = c.line[n:]
 	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(b.calls[0].ctx))
 	for i, own := range b.calls {
 		own.batch, b.appends[i] = b, own.append.Append
 	}
-	return b
+	return b, false
 }
 
 // settle finds out what became of a batch whose reply was lost, by handing it in
