@@ -20,7 +20,13 @@ const codeNull = "23502"
 // call calls daybook.append as any program could, in a transaction of its own.
 func call(t *testing.T, conn *pgx.Conn, book daybook.BookID, head int64, rows ...daybook.Recorded) error {
 	t.Helper()
-	_, err := conn.Exec(t.Context(), appendSQL, appendParams(book, 0, &head, rows, nil)...)
+	return callAfter(t, conn, book, head, nil, rows...)
+}
+
+// callAfter calls daybook.append with the events that rows rest on, as in [daybook.Placement].
+func callAfter(t *testing.T, conn *pgx.Conn, book daybook.BookID, head int64, after map[daybook.UUID]daybook.UUID, rows ...daybook.Recorded) error {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), appendSQL, appendParams(book, 0, &head, rows, after)...)
 	return err
 }
 
@@ -71,6 +77,8 @@ func TestAppendFunction(t *testing.T) {
 		{"a new aggregate that does not begin at 1 is refused", "ZD003", 2, []daybook.Recorded{row(fresh, 2)}},
 		{"a hole behind what is recorded is refused", "ZD003", 2, []daybook.Recorded{row(there, 4)}},
 		{"a hole within the call is refused", "ZD003", 2, []daybook.Recorded{row(fresh, 1), row(other, 1), row(fresh, 3)}},
+		{"a hole behind the element before is refused", "ZD003", 2, []daybook.Recorded{row(there, 3), row(there, 5)}},
+		{"what would follow the element before, which is another aggregate's, is refused", "ZD003", 2, []daybook.Recorded{row(there, 3), row(fresh, 4)}},
 		{"the wrong order within the call is refused", "ZD003", 2, []daybook.Recorded{row(fresh, 2), row(fresh, 1)}},
 		{"another type of the aggregate is refused", "ZD003", 2, []daybook.Recorded{row(otherType, 3)}},
 		{"two types of one aggregate in the call are refused", "ZD003", 2, []daybook.Recorded{row(there, 3), row(otherType, 4)}},
@@ -104,6 +112,13 @@ func TestAppendFunction(t *testing.T) {
 		}
 		if err := callOne(t, conn, second, daybook.Recorded{}, row(there, 3)); sqlState(err) != "ZD003" {
 			t.Errorf("append_one: error is %v", err)
+		}
+	})
+	t.Run("what rests on another event than the element before is refused", func(t *testing.T) {
+		third, fourth := row(there, 3), row(there, 4)
+		after := map[daybook.UUID]daybook.UUID{fourth.EventID: first.EventID}
+		if err := callAfter(t, conn, book, 2, after, third, fourth); sqlState(err) != codeHole {
+			t.Errorf("error is %v", err)
 		}
 	})
 	wantHead(t, conn, book, 2)
