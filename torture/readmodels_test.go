@@ -113,9 +113,14 @@ func killServers(ctx context.Context, r *round, _ staff) error {
 	})
 }
 
-// takenOverFor bounds the wait until another runner has taken over from one that was
-// stopped.
-const takenOverFor = 6 * time.Second
+const (
+	// takenOverFor bounds the wait until another runner has taken over from one that was
+	// stopped: it takes 3 s, and longer where the machine has much to do.
+	takenOverFor = 20 * time.Second
+	// stillFor is after how long without an event, while writers are at work, the one that
+	// was stopped must hold what they wait for.
+	stillFor = 2 * time.Second
+)
 
 // stopRunners stops the runner that works until another one has taken over, and lets it
 // go on.
@@ -150,33 +155,48 @@ func stopRunners(ctx context.Context, r *round) error {
 	})(ctx, r)
 }
 
-// runnersOf says who works on what is behind.
-func runnersOf(ctx context.Context, book *daybook.Book) (map[string]daybook.UUID, error) {
+// runnersOf are the projections that are behind and somebody works on, by name.
+func runnersOf(ctx context.Context, book *daybook.Book) (map[string]daybook.ProjectionStatus, error) {
 	list, err := book.Projections(ctx)
-	runners := map[string]daybook.UUID{}
+	worked := map[string]daybook.ProjectionStatus{}
 	for _, p := range list {
 		if p.State == daybook.GenerationLive && p.Kind == daybook.KindBehind && !p.Runner.IsZero() {
-			runners[p.Projection] = p.Runner
+			worked[p.Projection] = p
 		}
 	}
-	return runners, err
+	return worked, err
 }
 
 // takenOver waits until somebody else works on what somebody has worked on before. It
 // reports false when that is not to be: the one that was stopped had nothing, or holds a lock
 // that nobody takes away, as that of a file is.
-func (r *round) takenOver(ctx context.Context, book *daybook.Book, before map[string]daybook.UUID) (bool, error) {
+func (r *round) takenOver(ctx context.Context, book *daybook.Book, before map[string]daybook.ProjectionStatus) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, takenOverFor)
 	defer cancel()
+	var head int64
+	var later map[string]daybook.ProjectionStatus // when all that was under way has ended
+	began := time.Now()
+	moved := began
 	for ctx.Err() == nil {
 		now, err := runnersOf(ctx, book)
 		if err != nil {
 			break
 		}
-		for projection, runner := range now {
-			if was, found := before[projection]; found && was != runner {
+		working := len(later) > 0
+		for name, p := range now {
+			if was, found := before[name]; found && was.Runner != p.Runner {
 				return true, nil
 			}
+			if at := p.Position + p.Lag; at > head {
+				head, moved = at, time.Now()
+			}
+			working = working && p.Position > later[name].Position
+		}
+		if working || time.Since(moved) > stillFor {
+			break
+		}
+		if later == nil && time.Since(began) > stillFor/2 {
+			later = now
 		}
 		_ = r.wait(ctx, 40*time.Millisecond)
 	}
