@@ -196,7 +196,7 @@ func TestRestoredBook(t *testing.T) {
 	if err := book.CatchUp(t.Context(), view); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", file)
+	db, err := sql.Open("sqlite", file+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -278,7 +278,7 @@ func TestASubscriptionOfARestoredBookSaysWhatToDo(t *testing.T) {
 	if err := book.CatchUp(t.Context(), letters); err != nil {
 		t.Fatal(err)
 	}
-	pool, err := sql.Open("sqlite", file)
+	pool, err := sql.Open("sqlite", file+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}

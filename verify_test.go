@@ -47,7 +47,7 @@ func countersFile(t *testing.T, number, events int) (book *daybook.Book, tamper 
 			t.Fatal(err)
 		}
 	}
-	db, err := sql.Open("sqlite", path)
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}

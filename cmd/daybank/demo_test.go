@@ -290,7 +290,7 @@ func TestDemoFailsWithAFailingCheck(t *testing.T) {
 
 func dropTrigger(t *testing.T, dsn, name string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", strings.TrimPrefix(dsn, "sqlite:"))
+	db, err := sql.Open("sqlite", strings.TrimPrefix(dsn, "sqlite:")+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}

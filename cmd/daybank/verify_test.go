@@ -40,7 +40,7 @@ func newVandal(t *testing.T, db string) *vandal {
 		v.do("ALTER TABLE {events} DISABLE TRIGGER ALL", "ALTER TABLE {heads} DISABLE TRIGGER ALL")
 		return v
 	}
-	file, err := sql.Open("sqlite", to.path)
+	file, err := sql.Open("sqlite", to.path+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}
