@@ -106,9 +106,11 @@ func (s selection) spans(ctx context.Context, all *sync.WaitGroup, quit <-chan s
 // read reads at most chunkEvents positions: in one page, or in more where events are large.
 func (s selection) read(ctx context.Context, yield func(chunk) bool) {
 	q := s.query
+	room := takeRoom()
+	defer room.free()
 	for q.AfterPosition < q.UntilPosition {
 		q.Limit = int(q.UntilPosition - q.AfterPosition)
-		records, err := s.book.driver.Read(ctx, s.book.id, q)
+		records, err := s.book.driver.Read(ctx, s.book.id, q, room[:0])
 		if err != nil {
 			yield(chunk{err: s.book.failed("read", err)})
 			return

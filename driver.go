@@ -32,8 +32,10 @@ type Driver interface {
 
 	// Read returns the first q.Limit events that q selects, in q's order, all of
 	// one snapshot, and fewer where it has reached MaxPageBytes before: it ends
-	// with the event by which they are a [FullPage]. q.Limit is at least 1.
-	Read(ctx context.Context, book BookID, q Query) ([]Recorded, error)
+	// with the event by which they are a [FullPage]. q.Limit is at least 1. They are
+	// appended to into[:0], which may be nil: a caller that is done with a page has
+	// room for another one.
+	Read(ctx context.Context, book BookID, q Query, into []Recorded) ([]Recorded, error)
 
 	// Lookup returns those of the events ids that are recorded, in any order.
 	Lookup(ctx context.Context, book BookID, ids []UUID) ([]Recorded, error)

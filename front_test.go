@@ -143,13 +143,13 @@ type panicking struct {
 	began, end chan struct{}
 }
 
-func (p *panicking) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+func (p *panicking) Read(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
 	if p.reads.Add(1) == 1 {
 		close(p.began)
 		<-p.end
 		panic("the engine")
 	}
-	return p.Driver.Read(ctx, book, q)
+	return p.Driver.Read(ctx, book, q, into)
 }
 
 // Who loads the state at a front and ends in a panic, from which somebody above recovers,

@@ -44,9 +44,9 @@ func (w *watched) Resume(ctx context.Context, book daybook.BookID, q daybook.Res
 	return w.Driver.Resume(ctx, book, q)
 }
 
-func (w *watched) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+func (w *watched) Read(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
 	w.note("read")
-	return w.Driver.Read(ctx, book, q)
+	return w.Driver.Read(ctx, book, q, into)
 }
 
 func (w *watched) Head(ctx context.Context, book daybook.BookID) (daybook.Head, error) {

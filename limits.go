@@ -20,7 +20,7 @@ const (
 const (
 	// firstPageEvents is small because most aggregates are.
 	firstPageEvents = 200
-	// maxPageEvents bounds the later pages, each twice as large as the one before,
+	// maxPageEvents bounds the later pages, each so many times as large as the one before,
 	// besides MaxPageBytes.
-	maxPageEvents = 2_000
+	maxPageEvents, pageGrowth = 2_000, 5
 )

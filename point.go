@@ -169,7 +169,7 @@ func (b *Book) PositionAt(ctx context.Context, t time.Time) (position int64, fut
 			return true
 		}
 		var records []Recorded
-		records, err = b.driver.Read(ctx, b.id, Query{AfterPosition: int64(i), Limit: 1})
+		records, err = b.driver.Read(ctx, b.id, Query{AfterPosition: int64(i), Limit: 1}, nil)
 		return err != nil || len(records) == 0 || records[0].RecordedAt.After(p.time)
 	})
 	if err != nil {

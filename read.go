@@ -3,6 +3,7 @@ package daybook
 import (
 	"context"
 	"iter"
+	"sync"
 	"time"
 )
 
@@ -82,15 +83,55 @@ type page struct {
 	err     error
 }
 
-func (b *Book) readPage(ctx context.Context, q Query, limit int) page {
+func (b *Book) readPage(ctx context.Context, q Query, limit int, into []Recorded) page {
 	q.Limit = limit
-	records, err := b.driver.Read(ctx, b.id, q)
+	records, err := b.driver.Read(ctx, b.id, q, into)
 	return page{limit, records, err}
+}
+
+// room is for one page after the other: to make a page anew takes as long as to decode what
+// the engine has sent of it.
+type room [maxPageEvents]Recorded
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+func takeRoom() *room { return rooms.Get().(*room) } //nolint:forcetypeassert // what the pool makes
+
+// pair is room for two pages: one is read into while the caller works on the other.
+type pair [2]*room
+
+func (p *pair) of(number int) []Recorded {
+	own := &p[number%2]
+	if *own == nil {
+		*own = takeRoom()
+	}
+	return (*own)[:0]
+}
+
+func (p *pair) free() {
+	for _, r := range p {
+		if r != nil {
+			r.free()
+		}
+	}
+}
+
+// free gives the room to others. Who has records of it keeps copies.
+func (r *room) free() {
+	clear(r[:]) // or they would keep the payloads
+	rooms.Put(r)
 }
 
 // readPages is Read after checking. It reports whether to go on: false when the
 // caller broke off or an error was yielded.
 func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, error) bool) bool {
+	var space pair
+	more := b.readPagesInto(ctx, &space, q, yield)
+	space.free() // not where yield panics: the engine may be reading into it
+	return more
+}
+
+func (b *Book) readPagesInto(ctx context.Context, space *pair, q Query, yield func(Recorded, error) bool) bool {
 	left := q.Limit
 	limit := func(size int) int {
 		if q.Limit > 0 {
@@ -102,7 +143,7 @@ func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, erro
 	// caller works would keep a connection busy, and a caller that appends inside
 	// the loop would wait for itself.
 	size := firstPageEvents
-	now := b.readPage(ctx, q, limit(size))
+	now := b.readPage(ctx, q, limit(size), nil)
 	for number := 1; ; number++ {
 		if now.err != nil {
 			yield(Recorded{}, b.failed("read", now.err))
@@ -132,9 +173,9 @@ func (b *Book) readPages(ctx context.Context, q Query, yield func(Recorded, erro
 		}
 		// Who has come so far reads on: the engine fetches the next page while the
 		// caller works on this one.
-		size = min(2*size, maxPageEvents)
+		size = min(pageGrowth*size, maxPageEvents)
 		ahead := make(chan page, 1)
-		go func(most int) { ahead <- b.readPage(ctx, q, most) }(limit(size))
+		go func(most int, into []Recorded) { ahead <- b.readPage(ctx, q, most, into) }(limit(size), space.of(number))
 		more := yieldAll(records, yield)
 		now = <-ahead // also where the caller breaks off: nothing is left behind
 		if !more {

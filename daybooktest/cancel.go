@@ -47,7 +47,7 @@ func calls(s *scene, e daybook.Entry) map[string]func(context.Context, daybook.D
 			return err
 		},
 		"Read": func(ctx context.Context, d daybook.Driver) error {
-			_, err := d.Read(ctx, s.id, daybook.Query{Limit: 10})
+			_, err := d.Read(ctx, s.id, daybook.Query{Limit: 10}, nil)
 			return err
 		},
 		"Lookup": func(ctx context.Context, d daybook.Driver) error {

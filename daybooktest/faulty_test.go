@@ -23,7 +23,7 @@ type mutant struct {
 type faulty struct {
 	daybook.Driver
 	append func(context.Context, daybook.BookID, []daybook.Append, daybook.InlineWork) ([]daybook.Outcome, error)
-	read   func(context.Context, daybook.BookID, daybook.Query) ([]daybook.Recorded, error)
+	read   func(context.Context, daybook.BookID, daybook.Query, []daybook.Recorded) ([]daybook.Recorded, error)
 	lookup func(context.Context, daybook.BookID, []daybook.UUID) ([]daybook.Recorded, error)
 	head   func(context.Context, daybook.BookID) (daybook.Head, error)
 	fence  func(context.Context, daybook.BookID, time.Time) (daybook.Head, error)
@@ -45,11 +45,11 @@ func (f *faulty) Append(ctx context.Context, book daybook.BookID, batch []dayboo
 	return f.Driver.Append(ctx, book, batch, inline)
 }
 
-func (f *faulty) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+func (f *faulty) Read(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
 	if f.read != nil {
-		return f.read(ctx, book, q)
+		return f.read(ctx, book, q, into)
 	}
-	return f.Driver.Read(ctx, book, q)
+	return f.Driver.Read(ctx, book, q, into)
 }
 
 func (f *faulty) Lookup(ctx context.Context, book daybook.BookID, ids []daybook.UUID) ([]daybook.Recorded, error) {
@@ -158,9 +158,9 @@ func outcomes(change func(*daybook.Outcome, daybook.Append)) func(daybook.Driver
 // queries makes a mutant that changes every query before a sound engine gets it.
 func queries(change func(*daybook.Query)) func(daybook.Driver) daybook.Driver {
 	return func(d daybook.Driver) daybook.Driver {
-		return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+		return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
 			change(&q)
-			return d.Read(ctx, book, q)
+			return d.Read(ctx, book, q, into)
 		}}
 	}
 }
@@ -171,8 +171,8 @@ func seeing(change func([]daybook.Recorded) []daybook.Recorded) func(daybook.Dri
 		return &faulty{
 			Driver: d,
 			append: outcomes(func(o *daybook.Outcome, _ daybook.Append) { o.Records = change(o.Records) })(d).Append,
-			read: func(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
-				records, err := d.Read(ctx, book, q)
+			read: func(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
+				records, err := d.Read(ctx, book, q, into)
 				return change(records), err
 			},
 			lookup: func(ctx context.Context, book daybook.BookID, ids []daybook.UUID) ([]daybook.Recorded, error) {
@@ -230,7 +230,7 @@ func expecting(a daybook.Append, expected func(daybook.EncodedEntry) daybook.Exp
 
 // number reads the present number of an aggregate, outside any lock.
 func number(ctx context.Context, d daybook.Driver, book daybook.BookID, id daybook.AggregateID) (int64, error) {
-	records, err := d.Read(ctx, book, daybook.Query{Aggregate: id, Reverse: true, Limit: 1})
+	records, err := d.Read(ctx, book, daybook.Query{Aggregate: id, Reverse: true, Limit: 1}, nil)
 	if err != nil || len(records) == 0 {
 		return 0, err
 	}
@@ -257,8 +257,8 @@ func outsideLock(ctx context.Context, d daybook.Driver, book daybook.BookID, a d
 func lateVisible(d daybook.Driver) daybook.Driver {
 	var mu sync.Mutex
 	seen := map[string]int{}
-	return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
-		records, err := d.Read(ctx, book, q)
+	return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
+		records, err := d.Read(ctx, book, q, into)
 		mu.Lock()
 		defer mu.Unlock()
 		return slices.DeleteFunc(records, func(rec daybook.Recorded) bool {

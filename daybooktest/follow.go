@@ -293,7 +293,7 @@ func (s *scene) lookAround(ctx context.Context, driver daybook.Driver) {
 		s.unlessEnded(ctx, "Head", err)
 		return
 	}
-	records, err := driver.Read(ctx, s.id, daybook.Query{Limit: 1 << 20})
+	records, err := driver.Read(ctx, s.id, daybook.Query{Limit: 1 << 20}, nil)
 	if err != nil {
 		s.unlessEnded(ctx, "Read", err)
 		return

@@ -236,7 +236,7 @@ func inlineSnapshots(s *scene) {
 				case 1:
 					batch = append(batch, raw(newAggregate(), daybook.NoEvents(), rawEvent(fmt.Sprint(writer, i, j))))
 				case 2:
-					records, err := s.driver.Read(s.Context(), s.id, daybook.Query{Aggregate: id, Reverse: true, Limit: 1})
+					records, err := s.driver.Read(s.Context(), s.id, daybook.Query{Aggregate: id, Reverse: true, Limit: 1}, nil)
 					if err != nil || len(records) == 0 {
 						continue
 					}

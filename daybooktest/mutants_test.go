@@ -16,8 +16,8 @@ var mutants = []mutant{
 	{
 		name: "the engine drops the last event of a full page",
 		wrap: func(d daybook.Driver) daybook.Driver {
-			return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
-				records, err := d.Read(ctx, book, q)
+			return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
+				records, err := d.Read(ctx, book, q, into)
 				if len(records) == q.Limit && q.Limit > 1 {
 					records = records[:q.Limit-1]
 				}
@@ -25,6 +25,16 @@ var mutants = []mutant{
 			}}
 		},
 		killedBy: []string{"every page size", "filtered and paged", "plain slice"},
+	},
+	{
+		name: "the engine reads behind what is in the room it is given",
+		wrap: func(d daybook.Driver) daybook.Driver {
+			return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
+				records, err := d.Read(ctx, book, q, nil)
+				return append(into, records...), err
+			}}
+		},
+		killedBy: []string{"every page size", "filtered and paged"},
 	},
 	{
 		name: "the engine answers duplicates without the originals, as newly written",
@@ -322,8 +332,8 @@ var mutants = []mutant{
 	{
 		name: "the engine orders by occurred time",
 		wrap: func(d daybook.Driver) daybook.Driver {
-			return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
-				records, err := d.Read(ctx, book, q)
+			return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
+				records, err := d.Read(ctx, book, q, into)
 				slices.SortStableFunc(records, func(a, b daybook.Recorded) int { return a.OccurredAt.Compare(b.OccurredAt) })
 				return records, err
 			}}
@@ -333,8 +343,8 @@ var mutants = []mutant{
 	{
 		name: "the engine passes over events of unknown types",
 		wrap: func(d daybook.Driver) daybook.Driver {
-			return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
-				records, err := d.Read(ctx, book, q)
+			return &faulty{Driver: d, read: func(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
+				records, err := d.Read(ctx, book, q, into)
 				return slices.DeleteFunc(records, func(rec daybook.Recorded) bool { return rec.EventType == "Unheard" }), err
 			}}
 		},

@@ -70,7 +70,7 @@ func deliveredInOrder(s *scene) {
 					s.Errorf("Run, called off, has ended with %v", err)
 				}
 				cancel()
-				s.awaits(book)
+				s.awaits(book) //nolint:contextcheck // ctx may have ended, and the wait is for the store
 			}
 		})
 	}

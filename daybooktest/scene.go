@@ -154,11 +154,21 @@ func (s *scene) all() []daybook.Recorded {
 // read returns one page from the engine, and ends the test where that fails.
 func (s *scene) read(q daybook.Query) []daybook.Recorded {
 	s.Helper()
-	records, err := s.driver.Read(s.Context(), s.id, q)
+	records, err := s.driver.Read(s.Context(), s.id, q, leftBehind())
 	if err != nil {
 		s.Fatalf("Driver.Read(%+v): %v", q, err)
 	}
 	return records
+}
+
+// leftBehind is what may be in the room that an engine gets for a page: nothing of it is to be
+// seen again.
+func leftBehind() []daybook.Recorded {
+	return slices.Repeat([]daybook.Recorded{{
+		Position: 1, Aggregate: newAggregate(), SequenceNumber: 1, EventID: daybook.NewUUID(), EventType: "LeftBehind", SchemaVersion: 1,
+		Payload: []byte(`{"left":"behind"}`), Metadata: daybook.Metadata{Actor: "left behind", Extra: map[string]string{"left": "behind"}},
+		OccurredAt: time.UnixMicro(1), RecordedAt: time.UnixMicro(1),
+	}}, 3)
 }
 
 // head returns the book's head, and ends the test where it cannot.

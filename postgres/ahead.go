@@ -97,7 +97,7 @@ type pipeline struct {
 
 	users, run int // the batches under way, and all it has taken; guarded by the lane's mutex
 
-	mu   sync.Mutex    // taken to send
+	mu   sync.Mutex      // taken to send
 	last <-chan struct{} // closed when the last one sent has been answered
 }
 

@@ -265,7 +265,7 @@ func (a *appending) lockAndSurvey(ctx context.Context, batch []daybook.Append) (
 		return err
 	})
 	trip.Queue(lookupSQL, int64(a.book), events).Query(func(rows pgx.Rows) error {
-		records, err := scan(rows, math.MaxInt, 0)
+		records, err := scan(rows, math.MaxInt, nil)
 		for _, rec := range records {
 			survey.Recorded[rec.EventID] = rec
 		}

@@ -315,7 +315,7 @@ func TestServerDownAndBack(t *testing.T) {
 		t.Errorf("position is %d", recorded[0].Position)
 	}
 	server.Restart()
-	if records, err := db.Read(t.Context(), book, daybook.Query{Limit: 10}); err != nil || len(records) != 2 {
+	if records, err := db.Read(t.Context(), book, daybook.Query{Limit: 10}, nil); err != nil || len(records) != 2 {
 		t.Errorf("read %d records, error %v", len(records), err)
 	}
 }
@@ -376,7 +376,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		if sqlState(err) != "25006" || !strings.Contains(err.Error(), "connect to the primary") {
 			t.Errorf("error is %v", err)
 		}
-		if records, err := readOnly.Read(t.Context(), book, daybook.Query{Limit: 10}); err != nil || len(records) != 1 {
+		if records, err := readOnly.Read(t.Context(), book, daybook.Query{Limit: 10}, nil); err != nil || len(records) != 1 {
 			t.Errorf("reading from it gives %d records, error %v", len(records), err)
 		}
 	})

@@ -59,6 +59,16 @@ FROM (` + readAggregateSQL + ` AND position > $6
 ) AS page
 WHERE position <= $7
 ORDER BY sequence_number`
+	// readHistorySQL is readAggregateForwardSQL without conditions but those on places, $6 being
+	// the bound on the position that lies ahead and $7 the limit.
+	readHistorySQL = `
+SELECT ` + eventColumns + `
+FROM (` + readNumbersSQL + `
+	ORDER BY sequence_number
+	LIMIT $7
+) AS page
+WHERE position <= $6
+ORDER BY sequence_number`
 	readAggregateReverseSQL = `
 SELECT ` + eventColumns + `
 FROM (` + readAggregateSQL + ` AND position <= $7
@@ -67,11 +77,12 @@ FROM (` + readAggregateSQL + ` AND position <= $7
 ) AS page
 WHERE position > $6
 ORDER BY sequence_number DESC`
-	readAggregateSQL = `
+	readNumbersSQL = `
 	SELECT ` + eventColumns + `
 	FROM daybook.events
 	WHERE book_id = $1 AND aggregate_id = $3 AND aggregate_type = $2
-		AND sequence_number > $4 AND sequence_number <= $5
+		AND sequence_number > $4 AND sequence_number <= $5`
+	readAggregateSQL = readNumbersSQL + `
 		AND (cardinality($9::text[]) = 0 OR event_type = any($9)) AND occurred_at <= $10`
 )
 
@@ -90,9 +101,9 @@ CROSS JOIN LATERAL (
 
 // Read returns the first q.Limit events that q selects, in q's order. It is one
 // statement, so all of one snapshot.
-func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
 	query, args := readStatement(book, q)
-	records, err := db.records(ctx, daybook.MaxPageBytes, q.Limit, query, args...)
+	records, err := db.records(ctx, daybook.MaxPageBytes, into, query, args...)
 	return records, explain("read", err)
 }
 
@@ -106,7 +117,7 @@ func (db *DB) Lookup(ctx context.Context, book daybook.BookID, ids []daybook.UUI
 			params = append(params, uuidParam(id))
 		}
 	}
-	records, err := db.records(ctx, math.MaxInt, len(params), lookupSQL, int64(book), params)
+	records, err := db.records(ctx, math.MaxInt, nil, lookupSQL, int64(book), params)
 	return records, explain("lookup", err)
 }
 
@@ -123,10 +134,11 @@ func readStatement(book daybook.BookID, q daybook.Query) (query string, args []a
 		}
 		return readBookForwardSQL, args
 	}
-	args = []any{
-		int64(book), q.Aggregate.Type, [16]byte(q.Aggregate.ID), q.AfterSequence, orNone(q.UntilSequence),
-		q.AfterPosition, untilPosition, q.Limit, types, orForever(q.OccurredUntil),
+	args = []any{int64(book), q.Aggregate.Type, [16]byte(q.Aggregate.ID), q.AfterSequence, orNone(q.UntilSequence)}
+	if len(types) == 0 && q.OccurredUntil.IsZero() && !q.Reverse && q.AfterPosition == 0 {
+		return readHistorySQL, append(args, untilPosition, q.Limit)
 	}
+	args = append(args, q.AfterPosition, untilPosition, q.Limit, types, orForever(q.OccurredUntil))
 	if q.Reverse {
 		return readAggregateReverseSQL, args
 	}
@@ -149,13 +161,13 @@ func orForever(bound time.Time) pgtype.Timestamptz {
 	return pgtype.Timestamptz{Time: bound, Valid: true}
 }
 
-func (db *DB) records(ctx context.Context, bytes, most int, query string, args ...any) (records []daybook.Recorded, err error) {
+func (db *DB) records(ctx context.Context, most int, into []daybook.Recorded, query string, args ...any) (records []daybook.Recorded, err error) {
 	err = db.do(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, query, args...)
 		if err != nil {
 			return err
 		}
-		records, err = scan(rows, bytes, most)
+		records, err = scan(rows, most, into)
 		return err
 	})
 	return records, err
@@ -165,29 +177,18 @@ func (db *DB) records(ctx context.Context, bytes, most int, query string, args .
 // others are text.
 var binaryColumns = []bool{true, false, true, true, true, false, true, false, false, true, true}
 
-// manyRecords is from where on a page is expected to be full: who asks for as many has
-// read a smaller page before.
-const manyRecords = 1_000
-
-// scan reads rows of eventColumns, up to the one by which they hold so many bytes of
-// payload, and closes them; there are at most so many. It decodes the bytes of the protocol itself: replaying an
+// scan reads rows of eventColumns into into[:0], up to the one by which they hold so many
+// bytes of payload, and closes them. It decodes the bytes of the protocol itself: replaying an
 // aggregate is mostly this, and rows.Scan takes twice as long.
-func scan(rows pgx.Rows, bytes, most int) ([]daybook.Recorded, error) {
-	expected := 0
-	if most >= manyRecords && most <= daybook.MaxEventsPerAppend {
-		expected = most // growing as far copies more than it saves
-	}
-	return scanWith(rows, binaryColumns, bytes, expected, nil)
+func scan(rows pgx.Rows, most int, into []daybook.Recorded) ([]daybook.Recorded, error) {
+	return scanWith(rows, binaryColumns, most, into, nil)
 }
 
 // scanWith is scan for rows that have more columns behind those, which first gets to
-// see in the first row. There is room for as many as are expected.
-func scanWith(rows pgx.Rows, isBinary []bool, most, expected int, first func(raw [][]byte)) ([]daybook.Recorded, error) {
+// see in the first row.
+func scanWith(rows pgx.Rows, isBinary []bool, most int, into []daybook.Recorded, first func(raw [][]byte)) ([]daybook.Recorded, error) {
 	defer rows.Close()
-	var records []daybook.Recorded
-	if expected > 0 {
-		records = make([]daybook.Recorded, 0, expected)
-	}
+	records := into[:0]
 	var before repeats
 	for most > 0 && rows.Next() {
 		rec := daybook.Recorded{}

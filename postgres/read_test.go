@@ -38,7 +38,7 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	for _, rec := range recorded {
 		ids = append(ids, rec.EventID)
 	}
-	read, err := db.Read(t.Context(), book, daybook.Query{Limit: 10})
+	read, err := db.Read(t.Context(), book, daybook.Query{Limit: 10}, nil)
 	if diff := cmp.Diff(recorded, read); diff != "" || err != nil {
 		t.Errorf("read is not as recorded: %s, error %v", diff, err)
 	}
@@ -75,7 +75,7 @@ func TestReadSelects(t *testing.T) {
 	n := 0
 	for q := range queries(aggregates) {
 		n++
-		got, err := db.Read(t.Context(), book, q)
+		got, err := db.Read(t.Context(), book, q, nil)
 		if diff := cmp.Diff(selected(all, q), got); diff != "" || err != nil {
 			t.Fatalf("%+v: %s, error %v", q, diff, err)
 		}
@@ -272,6 +272,7 @@ func explainAll(t *testing.T, db *DB, book daybook.BookID, aggregate daybook.Agg
 		{"readBookReverseSQL", readBookReverseSQL, `bigint, bigint, bigint, text, text[], bigint, timestamptz`, `%d, 0, 9223372036854775807, 'account', '{A,B}', 200, '2026-01-01'`},
 		{"readAggregateForwardSQL", readAggregateForwardSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[], timestamptz`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{}', 'infinity'`},
 		{"readAggregateReverseSQL", readAggregateReverseSQL, `bigint, text, uuid, bigint, bigint, bigint, bigint, bigint, text[], timestamptz`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 0, 40000, 200, '{A,B}', '2026-01-01'`},
+		{"readHistorySQL", readHistorySQL, `bigint, text, uuid, bigint, bigint, bigint, bigint`, `%d, 'account', '` + id + `', 0, 9223372036854775807, 40000, 200`},
 		{"beforeSQL", beforeSQL, `bigint, bigint`, `%d, 3`},
 		{"lookupSQL", lookupSQL, `bigint, uuid[]`, `%d, '{` + id + `}'`},
 		{"lastSQL", lastSQL, `bigint, uuid[]`, `%d, '{` + id + `}'`},

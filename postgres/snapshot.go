@@ -143,7 +143,7 @@ func (db *DB) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQ
 			return err
 		}
 		// The limit is what there may be, and mostly there is much less.
-		records, err = scanWith(rows, isBinary, daybook.MaxPageBytes, min(q.Limit, fewRecords), func(raw [][]byte) {
+		records, err = scanWith(rows, isBinary, daybook.MaxPageBytes, make([]daybook.Recorded, 0, min(q.Limit, fewRecords)), func(raw [][]byte) {
 			if row := raw[len(binaryColumns)]; row != nil {
 				kept = decodeSnapshot(fieldsOf(row))
 			}

@@ -84,7 +84,7 @@ func (r *tablesReader) Read(ctx context.Context, q daybook.Query) (records []day
 	query, args := readStatement(r.book, q)
 	err = r.trip(ctx, "read", false, func(trip *pgx.Batch) error {
 		trip.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
-			records, err = scan(rows, daybook.MaxPageBytes, q.Limit)
+			records, err = scan(rows, daybook.MaxPageBytes, nil)
 			return err
 		})
 		return nil

@@ -48,15 +48,15 @@ const selectByID = `SELECT ` + columns + ` FROM json_each(?2) AS wanted CROSS JO
 WHERE book_id = ?1 AND event_id = wanted.value`
 
 // Read implements [daybook.Driver].
-func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query) (records []daybook.Recorded, err error) {
+func (db *DB) Read(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) (records []daybook.Recorded, err error) {
 	err = patient(ctx, func() error {
-		records, err = read(ctx, db.readers, book, q)
+		records, err = read(ctx, db.readers, book, q, into)
 		return err
 	})
 	return records, explain(err)
 }
 
-func read(ctx context.Context, on querier, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+func read(ctx context.Context, on querier, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
 	types, err := json.Marshal(q.EventTypes)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func read(ctx context.Context, on querier, book daybook.BookID, q daybook.Query)
 			query = selectAggregateReverse
 		}
 	}
-	return scan(ctx, on, daybook.MaxPageBytes, query, args...)
+	return scan(ctx, on, daybook.MaxPageBytes, into, query, args...)
 }
 
 // Lookup implements [daybook.Driver].
@@ -94,17 +94,18 @@ func lookup(ctx context.Context, q querier, book daybook.BookID, ids []daybook.U
 	if err != nil {
 		return nil, err
 	}
-	return scan(ctx, q, math.MaxInt, selectByID, book, string(wanted))
+	return scan(ctx, q, math.MaxInt, nil, selectByID, book, string(wanted))
 }
 
-// scan returns the rows of a query, up to the one by which they hold so many bytes
-// of payload.
-func scan(ctx context.Context, q querier, most int, query string, args ...any) (records []daybook.Recorded, err error) {
+// scan reads the rows of a query into into[:0], up to the one by which they hold so many
+// bytes of payload.
+func scan(ctx context.Context, q querier, most int, into []daybook.Recorded, query string, args ...any) (records []daybook.Recorded, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
+	records = into[:0]
 	for most > 0 && rows.Next() {
 		rec, err := scanOne(rows)
 		if err != nil {

@@ -76,7 +76,7 @@ func (db *DB) Resume(ctx context.Context, book daybook.BookID, q daybook.ResumeQ
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		records, err = scan(ctx, db.resumer, daybook.MaxPageBytes, selectResumed, book, q.Aggregate.Type, id, start,
+		records, err = scan(ctx, db.resumer, daybook.MaxPageBytes, nil, selectResumed, book, q.Aggregate.Type, id, start,
 			orMax(q.UntilSequence), orMax(q.UntilPosition), recorded, q.Limit)
 		return err
 	})

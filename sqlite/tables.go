@@ -42,7 +42,7 @@ func (t *tables) SelectRows(ctx context.Context, q daybook.RowQuery) ([][]any, e
 
 // Read implements [daybook.TablesReader].
 func (t *tables) Read(ctx context.Context, q daybook.Query) ([]daybook.Recorded, error) {
-	records, err := read(ctx, t.on, t.book, q)
+	records, err := read(ctx, t.on, t.book, q, nil)
 	return records, explain(err)
 }
 

@@ -40,8 +40,8 @@ func (l *liar) Append(ctx context.Context, book daybook.BookID, batch []daybook.
 	return l.lie(l, ctx, book, batch, inline)
 }
 
-func (l *liar) Read(ctx context.Context, book daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
-	records, err := l.Driver.Read(ctx, book, q)
+func (l *liar) Read(ctx context.Context, book daybook.BookID, q daybook.Query, into []daybook.Recorded) ([]daybook.Recorded, error) {
+	records, err := l.Driver.Read(ctx, book, q, into)
 	if l.read != nil {
 		records = l.read(slices.Clone(records))
 	}

@@ -144,7 +144,7 @@ func (p *plain) one(ctx context.Context, a daybook.Append) (outcome daybook.Outc
 	return outcome, err
 }
 
-func (p *plain) Read(ctx context.Context, _ daybook.BookID, q daybook.Query) ([]daybook.Recorded, error) {
+func (p *plain) Read(ctx context.Context, _ daybook.BookID, q daybook.Query, _ []daybook.Recorded) ([]daybook.Recorded, error) {
 	until := q.UntilPosition
 	if until == 0 {
 		until = 1 << 60
