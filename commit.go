@@ -55,6 +55,7 @@ type committer struct {
 	size    int  // the appends of the last batch
 	flying  int  // the appends of those under way
 	ahead   bool // the engine has let the next batch come ahead, last time it could
+	pace    pace
 }
 
 // handing gives a batch to the engine. Where next is not nil, it calls it, at most once, when
@@ -273,7 +274,8 @@ func (c *committer) next() (b *batch, early bool) {
 	}
 	most := min(len(c.line), maxBatchAppends)
 	callers := len(c.line) + c.flying
-	ahead := callers >= aheadCallers
+	crowd := callers >= aheadCallers
+	ahead := crowd && !c.pace.together
 	if !ahead && c.flying > 0 {
 		return nil, true
 	}
@@ -288,6 +290,7 @@ func (c *committer) next() (b *batch, early bool) {
 		c.line, c.leading = nil, false
 		return nil, false
 	}
+	c.pace.closed(n, now(), crowd)
 	c.size = n
 	c.flying += n
 	b = &batch{calls: c.line[:n:n], callers: n, ahead: ahead, appends: make([]Append, n)}
