@@ -103,19 +103,24 @@ func (d *ahead) turns(t *testing.T, n int, c *crowd) (sizes []int, twos int) {
 func TestBatchesThatGoAhead(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		callers int
-		deny    bool
-		under   int64
+		callers  int
+		deny     bool
+		together bool // is how it is done, see pace.go
+		under    int64
 	}{
 		"half of the callers come back while the engine is at the other half": {callers: 64, under: 2},
 		"of few callers the engine gets all at once":                          {callers: 8, under: 1},
 		"an engine that lets nobody come gets all at once":                    {callers: 64, deny: true, under: 1},
+		"where that is faster the engine gets all at once":                    {callers: 64, together: true, under: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			driver := newAhead(newDriver(t))
 			driver.deny = test.deny
 			book := openCounters(t, driver)
+			if test.together {
+				daybook.GoTogether(book)
+			}
 			first := aside(t.Context(), book, adding(1))
 			<-driver.arrived
 			c := newCrowd(t.Context(), book, test.callers)
@@ -135,6 +140,9 @@ func TestBatchesThatGoAhead(t *testing.T) {
 			}
 			if all := large > len(sizes)/2; all != (test.under == 1) {
 				t.Errorf("batches of %d of %d callers", sizes, test.callers)
+			}
+			if n := daybook.Paced(book); n > 0 != (test.callers == 64) {
+				t.Errorf("of %d batches of %d callers %d count for the pace", len(sizes), test.callers, n)
 			}
 			if got := <-first; got.err != nil {
 				t.Error(got.err)

@@ -17,3 +17,17 @@ func AtFront[S, C, E any](r *Repository[S, C, E], id AggregateID) int {
 	}
 	return 0
 }
+
+// GoTogether has batches of many callers go to the engine one at a time, until further notice.
+func GoTogether(b *Book) {
+	b.committer.mu.Lock()
+	defer b.committer.mu.Unlock()
+	b.committer.pace = pace{together: true, left: 1 << 30}
+}
+
+// Paced is how many batches have been measured in this turn.
+func Paced(b *Book) int {
+	b.committer.mu.Lock()
+	defer b.committer.mu.Unlock()
+	return b.committer.pace.batches
+}

@@ -80,6 +80,7 @@ func waitFor(t testing.TB, conn *pgx.Conn, condition string) int32 {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		var pid int32
+		exec(t, conn, `SELECT pg_stat_clear_snapshot()`) // a transaction sees what it has seen once
 		err := conn.QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'daybook' AND `+condition).Scan(&pid)
 		if err == nil {
 			return pid
