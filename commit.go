@@ -261,9 +261,8 @@ func (c *committer) handOne(b *batch, next func()) ([]Outcome, error) {
 
 // next makes a batch of those at the head of the line: of all, or where batches go ahead
 // of half of the callers at most, those under way included. When nobody is there, it
-// returns nil, and there is no leader from then on. It is early where there are too few to go
-// ahead, and a batch under way: theirs would not go behind that one but beside it, and may
-// rest on it.
+// returns nil, and there is no leader from then on. It is early where a batch is under way and
+// theirs would not go ahead, but beside that one: it may rest on it.
 func (c *committer) next() (b *batch, early bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
