@@ -172,7 +172,9 @@ func TestAFewWaitForTheBatchUnderWay(t *testing.T) {
 	<-driver.arrived
 	driver.pass <- struct{}{} // for the 40
 	for _, call := range calls[:41] {
-		<-call
+		if got := <-call; got.err != nil {
+			t.Error(got.err)
+		}
 	}
 	driver.most.Store(1)
 	calls = append(calls, append1())

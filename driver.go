@@ -32,9 +32,9 @@ type Driver interface {
 
 	// Read returns the first q.Limit events that q selects, in q's order, all of
 	// one snapshot, and fewer where it has reached MaxPageBytes before: it ends
-	// with the event by which they are a [FullPage]. q.Limit is at least 1. They are
-	// appended to into[:0], which may be nil: a caller that is done with a page has
-	// room for another one.
+	// with the event by which they are a [FullPage]. q.Limit is at least 1. They may
+	// be appended to into[:0]: a caller that is done with a page has room for another
+	// one. It may be nil, and what is in it must not be seen again.
 	Read(ctx context.Context, book BookID, q Query, into []Recorded) ([]Recorded, error)
 
 	// Lookup returns those of the events ids that are recorded, in any order.

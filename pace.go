@@ -18,7 +18,7 @@ const (
 // other is tried again from time to time.
 type pace struct {
 	together bool       // all callers in one batch, and the next one when it is answered
-	trial    bool       // the other way had been better, when both were tried last
+	trial    bool       // this turn is to look whether the way that was worse still is
 	rates    [2]float64 // appends per second in the last turn of going ahead, and of together
 	left     int        // turns until the other way is tried
 
